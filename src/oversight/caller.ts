@@ -1,0 +1,24 @@
+/** What a key may be used for. A key never has `send` and `oversight` together. */
+export const SCOPES = ["read", "send", "oversight", "admin"] as const;
+export type Scope = (typeof SCOPES)[number];
+
+/** By which door a request came in; recorded in every audit entry. */
+export type Door = "rest" | "mcp" | "link" | "console" | "email" | "system";
+
+/** Who asks, as a door established it. Objects trust it, since only this worker can call them. */
+export interface Caller {
+  tenant_id: string;
+  key_id: string;
+  /** The key that created this one, or null if a human did (set-up, console). */
+  created_by: string | null;
+  scopes: readonly Scope[];
+  /** Mailboxes the key is bound to, or null for all of its tenant's. */
+  mailbox_ids: readonly string[] | null;
+  /** The agent that acts: the request's, or the key's own. */
+  agent_id: string | null;
+  /** The agent the key is bound to; a bound key cannot name another. */
+  bound_agent_id: string | null;
+  /** An `mm_test_` key: what it sends ends in the sandbox. */
+  test: boolean;
+  via: Door;
+}
