@@ -1,0 +1,35 @@
+import type { MailboxRpc } from "../durable-objects/mailbox-rpc.ts";
+import type { TenantRpc } from "../durable-objects/tenant-rpc.ts";
+
+/**
+ * A Durable Object binding, by what its objects answer. The platform's own type turns every method whose answer holds an
+ * `unknown` (metadata, details) into `never`; the values are plain data and cross the boundary whole.
+ */
+export interface ObjectNamespace<Rpc> {
+  getByName(name: string): Rpc & DurableObjectStub;
+}
+
+/** What wrangler.toml and the secrets bind. README's table of settings says what each is for. */
+export interface Env {
+  DB: D1Database;
+  STORE: R2Bucket;
+  MAILBOX: ObjectNamespace<MailboxRpc>;
+  TENANT: ObjectNamespace<TenantRpc>;
+  /** Only where TRANSPORT is `cloudflare`. */
+  EMAIL?: SendEmail;
+  /** 32 random bytes, base64. Everything encrypted at rest is encrypted under keys derived from it. */
+  MASTER_KEY: string;
+  /** Whoever holds it may make tenants (`POST /setup`). Absent: nobody may. */
+  SETUP_TOKEN?: string;
+  PUBLIC_URL: string;
+  MAIL_DOMAIN: string;
+  DOH_URL: string;
+  INBOUND_RECEIVED_BY: string;
+  TRANSPORT: "smtp" | "cloudflare";
+  SMTP_HOST?: string;
+  SMTP_PORT?: string;
+  /** `starttls` (587) and `tls` (465) refuse to go on unencrypted; `none` is for a relay on the same machine. */
+  SMTP_SECURITY?: "starttls" | "tls" | "none";
+  SMTP_USERNAME?: string;
+  SMTP_PASSWORD?: string;
+}

@@ -1,0 +1,92 @@
+import { createPublicKey, generateKeyPairSync } from "node:crypto";
+import { type RandomBytes, randomBytes } from "../ids.ts";
+import type { DkimAlgorithm } from "./dkim-sign.ts";
+
+export interface DkimKey {
+  selector: string;
+  algorithm: DkimAlgorithm;
+  /** PKCS #8. */
+  private_key_pem: string;
+  /** The value of `p=`: SPKI for RSA (RFC 6376 §3.6.1), the raw 32 bytes for Ed25519 (RFC 8463 §4). */
+  public_key_base64: string;
+}
+
+/** What a domain's owner has to publish. */
+export interface DnsRecord {
+  type: "TXT" | "MX";
+  /** Fully qualified, without the final dot. */
+  name: string;
+  /** One value. A TXT value over 255 octets is published as several strings, which readers join. */
+  value: string;
+  purpose: "dkim" | "spf" | "dmarc" | "inbound";
+  required: boolean;
+}
+
+const RSA_BITS = 2048;
+
+/** @returns the base64 of `p=` for a private key. */
+export function dkimPublicKey(privateKeyPem: string, algorithm: DkimAlgorithm): string {
+  const key = createPublicKey(privateKeyPem);
+  if (algorithm === "rsa-sha256") return key.export({ type: "spki", format: "der" }).toString("base64");
+  // The key is the last 32 bytes of its SPKI (RFC 8410 §4).
+  return key.export({ type: "spki", format: "der" }).subarray(-32).toString("base64");
+}
+
+function newKey(selector: string, algorithm: DkimAlgorithm): DkimKey {
+  const { privateKey } =
+    algorithm === "rsa-sha256"
+      ? generateKeyPairSync("rsa", { modulusLength: RSA_BITS })
+      : generateKeyPairSync("ed25519");
+  const pem = privateKey.export({ type: "pkcs8", format: "pem" }).toString();
+  return { selector, algorithm, private_key_pem: pem, public_key_base64: dkimPublicKey(pem, algorithm) };
+}
+
+/**
+ * Makes a domain's two keys: RSA-2048, which every receiver can check, and Ed25519.
+ * @param random for the selectors, which differ each time, so that a rotation never reuses a name that resolvers have cached.
+ */
+export function generateDkimKeys(random: RandomBytes = randomBytes): DkimKey[] {
+  const suffix = Buffer.from(random(4)).toString("hex");
+  return [newKey(`mm${suffix}r`, "rsa-sha256"), newKey(`mm${suffix}e`, "ed25519-sha256")];
+}
+
+/** @returns the record of one key (RFC 6376 §3.6.1). Required for RSA only: not every receiver checks Ed25519. */
+export function dkimDnsRecord(domain: string, key: Omit<DkimKey, "private_key_pem">): DnsRecord {
+  const type = key.algorithm === "rsa-sha256" ? "rsa" : "ed25519";
+  return {
+    type: "TXT",
+    name: `${key.selector}._domainkey.${domain}`,
+    value: `v=DKIM1; k=${type}; p=${key.public_key_base64}`,
+    purpose: "dkim",
+    required: type === "rsa",
+  };
+}
+
+/** @returns a TXT value as the strings it is published as, each at most 255 octets (RFC 1035 §3.3). */
+export function txtStrings(value: string): string[] {
+  return value.match(/[\s\S]{1,255}/g) ?? [""];
+}
+
+/**
+ * All records a domain needs to send and receive through this service.
+ * @param hosts `mxHost` takes its inbound mail; `spfInclude` is the relay's SPF domain, left out where the relay has none.
+ */
+export function domainDnsRecords(
+  domain: string,
+  keys: readonly Omit<DkimKey, "private_key_pem">[],
+  hosts: { mxHost: string; spfInclude?: string },
+): DnsRecord[] {
+  const spf = ["v=spf1", "mx", ...(hosts.spfInclude ? [`include:${hosts.spfInclude}`] : []), "~all"].join(" ");
+  return [
+    { type: "MX", name: domain, value: `10 ${hosts.mxHost}`, purpose: "inbound", required: true },
+    { type: "TXT", name: domain, value: spf, purpose: "spf", required: true },
+    ...keys.map((key) => dkimDnsRecord(domain, key)),
+    {
+      type: "TXT",
+      name: `_dmarc.${domain}`,
+      value: "v=DMARC1; p=quarantine; adkim=r; aspf=r",
+      purpose: "dmarc",
+      required: true,
+    },
+  ];
+}

@@ -1,0 +1,44 @@
+/** The sentence of FORMATS.md §2.5, which tells a person what the header tells a program. */
+export const AI_DISCLOSURE_SENTENCE = "This email was written by an AI agent.";
+
+/** RFC 3676 §4.3: the line before a signature, with its space. */
+const SIGNATURE_DELIMITER = "-- ";
+
+export interface Bodies {
+  text: string;
+  html: string | null;
+}
+
+/** @returns `text` with CRLF and bare CR as LF. */
+export function normalizeNewlines(text: string): string {
+  return text.replace(/\r\n?/g, "\n");
+}
+
+function escapeHtml(text: string): string {
+  return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/"/g, "&quot;");
+}
+
+/**
+ * The bodies as they leave: what an approver sees and what is hashed. Pure; the same input gives the same bytes.
+ * @param bodies HTML already reduced to the safe subset, or null.
+ * @param additions the mailbox's signature block (plain text) and whether the mail must say that an agent wrote it.
+ * @returns bodies with LF line ends: the disclosure after the body, then `-- ` and the signature block, so that a client that
+ *   folds signatures away still shows the disclosure.
+ */
+export function finishBodies(
+  bodies: Bodies,
+  additions: { signature_block: string | null; ai_disclosure: boolean },
+): Bodies {
+  const signature = normalizeNewlines(additions.signature_block ?? "").trim();
+  let text = normalizeNewlines(bodies.text).replace(/\n+$/, "");
+  let html = bodies.html === null ? null : normalizeNewlines(bodies.html).replace(/\n+$/, "");
+  if (additions.ai_disclosure) {
+    text += `${text === "" ? "" : "\n\n"}${AI_DISCLOSURE_SENTENCE}`;
+    if (html !== null) html += `\n<p>${AI_DISCLOSURE_SENTENCE}</p>`;
+  }
+  if (signature !== "") {
+    text += `\n\n${SIGNATURE_DELIMITER}\n${signature}`;
+    if (html !== null) html += `\n<p>${SIGNATURE_DELIMITER}<br />${escapeHtml(signature).replace(/\n/g, "<br />")}</p>`;
+  }
+  return { text, html };
+}

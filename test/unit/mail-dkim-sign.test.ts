@@ -1,0 +1,3 @@
+import { describeDkim } from "../support/dkim-cases.ts";
+
+describeDkim();

@@ -1,0 +1,84 @@
+import { describe, expect, it } from "vitest";
+import { cloudflareEmail } from "../../src/mail/transports/cloudflare-email.ts";
+import { sandbox } from "../../src/mail/transports/sandbox.ts";
+
+const RAW = Buffer.from("From: a@sender.example\r\n\r\nx\r\n");
+const signal = () => new AbortController().signal;
+
+class Message {
+  readonly from: string;
+  readonly to: string;
+  readonly raw: string;
+  constructor(from: string, to: string, raw: string) {
+    this.from = from;
+    this.to = to;
+    this.raw = raw;
+  }
+}
+
+describe("the sandbox", () => {
+  it("accepts every recipient and says that nothing left", async () => {
+    const outcomes = await sandbox().deliver({ from: "", to: ["a@x.example", "b@x.example"] }, RAW, signal());
+    expect(outcomes.map(({ recipient, outcome, code }) => [recipient, outcome, code])).toEqual([
+      ["a@x.example", "accepted", null],
+      ["b@x.example", "accepted", null],
+    ]);
+    expect(outcomes[0]?.response).toContain("nothing left");
+  });
+});
+
+describe("Cloudflare's Email Service", () => {
+  /** Stands for the binding, which no local runtime makes fail. */
+  function binding(sent: unknown[]): SendEmail {
+    return {
+      async send(message: unknown) {
+        const { to } = message as Message;
+        const code = /^(E_[A-Z_]+)@/.exec(to)?.[1];
+        if (code) throw Object.assign(new Error("as asked"), { code });
+        if (to.startsWith("plain")) throw new Error("internal\nerror");
+        sent.push(message);
+        return { messageId: "id-1" };
+      },
+    };
+  }
+
+  it("gets one message per recipient, and each its own outcome", async () => {
+    const sent: unknown[] = [];
+    const to = [
+      "a@x.example",
+      "E_RECIPIENT_SUPPRESSED@x.example",
+      "E_RATE_LIMIT_EXCEEDED@x.example",
+      "plain@x.example",
+      "b@x.example",
+    ];
+    const outcomes = await cloudflareEmail(binding(sent), Message).deliver(
+      { from: "s@sender.example", to },
+      RAW,
+      signal(),
+    );
+    expect(outcomes.map(({ outcome }) => outcome)).toEqual(["accepted", "refused", "deferred", "deferred", "accepted"]);
+    expect(outcomes.map(({ recipient }) => recipient)).toEqual(to);
+    expect(outcomes[1]?.response).toBe("E_RECIPIENT_SUPPRESSED as asked");
+    expect(outcomes[3]?.response).toBe("internal error");
+    expect(sent).toEqual([
+      new Message("s@sender.example", "a@x.example", RAW.toString()),
+      new Message("s@sender.example", "b@x.example", RAW.toString()),
+    ]);
+  });
+
+  it("defers whom an abort left no time for", async () => {
+    const sent: unknown[] = [];
+    const outcomes = await cloudflareEmail(binding(sent), Message).deliver(
+      { from: "", to: ["a@x.example"] },
+      RAW,
+      AbortSignal.abort(),
+    );
+    expect(outcomes).toMatchObject([{ outcome: "deferred" }]);
+    expect(sent).toEqual([]);
+  });
+
+  it("does not preserve bytes, which the others do", () => {
+    expect(cloudflareEmail(binding([]), Message).preserves_bytes).toBe(false);
+    expect(sandbox().preserves_bytes).toBe(true);
+  });
+});

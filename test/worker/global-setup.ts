@@ -1,0 +1,48 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { TestProject } from "vitest/node";
+import { startSmtpServer } from "../support/smtp-server.ts";
+import { testAuthority } from "../support/test-authority.ts";
+
+declare module "vitest" {
+  interface ProvidedContext {
+    /** A relay on 127.0.0.1 that offers STARTTLS and takes mail without it. */
+    smtpPort: number;
+    /** The same, where TLS comes first. */
+    smtpTlsPort: number;
+    /** Like the two above, with a valid certificate for another name. */
+    smtpElsewherePort: number;
+    smtpTlsElsewherePort: number;
+    /** Whether workerd was started with the relays' certificate in NODE_EXTRA_CA_CERTS. */
+    smtpTrusted: boolean;
+    /** `GET /received?to=<address>`: what the relays took, as JSON: `[{envelope, raw (base64), tls, auth, ehlo}]`. */
+    smtpReceivedUrl: string;
+  }
+}
+
+/** Tests in workerd cannot run a server, so theirs run here, for as long as the tests. */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const plain = await startSmtpServer({ tls: "starttls" });
+  const implicit = await startSmtpServer({ tls: "implicit" });
+  const elsewhere = await startSmtpServer({ tls: "starttls", certificate: "elsewhere" });
+  const implicitElsewhere = await startSmtpServer({ tls: "implicit", certificate: "elsewhere" });
+  const servers = [plain, implicit, elsewhere, implicitElsewhere];
+  const http = createServer((request, response) => {
+    const to = new URL(request.url ?? "/", "http://localhost").searchParams.get("to");
+    const all = servers.flatMap(({ received }) => received);
+    const mails = to === null ? all : all.filter(({ envelope }) => envelope.to.includes(to));
+    response.setHeader("content-type", "application/json");
+    response.end(JSON.stringify(mails.map((mail) => ({ ...mail, raw: mail.raw.toString("base64") }))));
+  });
+  await new Promise<void>((resolve) => http.listen(0, "127.0.0.1", resolve));
+  project.provide("smtpPort", plain.port);
+  project.provide("smtpTlsPort", implicit.port);
+  project.provide("smtpElsewherePort", elsewhere.port);
+  project.provide("smtpTlsElsewherePort", implicitElsewhere.port);
+  project.provide("smtpTrusted", process.env.NODE_EXTRA_CA_CERTS === testAuthority().authority_file);
+  project.provide("smtpReceivedUrl", `http://127.0.0.1:${(http.address() as AddressInfo).port}/received`);
+  return async () => {
+    for (const server of servers) await server.close();
+    await new Promise((resolve) => http.close(resolve));
+  };
+}
