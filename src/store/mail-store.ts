@@ -1,0 +1,98 @@
+import { createHash } from "node:crypto";
+import type { StoredAttachment } from "../mail/message.ts";
+
+/** Mail in R2. A key names tenant, mailbox and message, so that erasing one is deleting its prefix. */
+
+/** An attachment before it is stored. */
+export interface AttachmentBytes {
+  name: string;
+  content_type: string;
+  disposition: "attachment" | "inline";
+  content_id: string | null;
+  bytes: Uint8Array;
+}
+
+/** The bodies of a message that are too long for the mailbox object. */
+export interface MessageBodies {
+  markdown: string;
+  quoted: string | null;
+  text: string;
+  html: string | null;
+}
+
+/** @returns where the bytes of a message lie exactly as they were received or sent. */
+export function rawKey(tenantId: string, mailboxId: string, emailId: string): string {
+  return `raw/${tenantId}/${mailboxId}/${emailId}.eml`;
+}
+
+/** @returns where the decoded bytes of the message's n-th attachment lie, counted from 0. */
+export function attachmentKey(tenantId: string, mailboxId: string, emailId: string, n: number): string {
+  return `att/${tenantId}/${mailboxId}/${emailId}/${n}`;
+}
+
+/** @returns where the message's bodies lie as JSON, if they are over 64 KiB. */
+export function bodiesKey(tenantId: string, mailboxId: string, emailId: string): string {
+  return `body/${tenantId}/${mailboxId}/${emailId}.json`;
+}
+
+/** @returns what the keys of all of a mailbox's mail begin with; the email's id follows. */
+export function mailboxPrefixes(tenantId: string, mailboxId: string): string[] {
+  return ["raw", "att", "body"].map((kind) => `${kind}/${tenantId}/${mailboxId}/`);
+}
+
+/**
+ * Streams a message into R2. Durable when it returns.
+ * @param size octets of the message, exactly.
+ * @throws Error if the stream has another length or breaks off; nothing is stored then.
+ */
+export async function storeRaw(
+  bucket: R2Bucket,
+  key: string,
+  stream: ReadableStream<Uint8Array>,
+  size: number,
+): Promise<void> {
+  const sized = new FixedLengthStream(size);
+  const stored = bucket.put(key, sized.readable, { httpMetadata: { contentType: "message/rfc822" } });
+  // Both are awaited whatever happens to either, so that a broken stream leaves no rejection unheard.
+  const [piped, put] = await Promise.allSettled([stream.pipeTo(sized.writable), stored]);
+  if (piped.status === "rejected") throw piped.reason;
+  if (put.status === "rejected") throw put.reason;
+}
+
+/**
+ * Stores attachments, one after the other, so that they are in memory once only.
+ * @param stored receives each as soon as it is durable; what it holds after a throw is what has to be deleted.
+ * @returns `stored`, in the order of `attachments`.
+ */
+export async function storeAttachments(
+  bucket: R2Bucket,
+  keyOf: (n: number) => string,
+  attachments: AttachmentBytes[],
+  stored: StoredAttachment[] = [],
+): Promise<StoredAttachment[]> {
+  for (const [n, { bytes, ...described }] of attachments.entries()) {
+    const key = keyOf(n);
+    const sha256 = createHash("sha256").update(bytes).digest("hex");
+    await bucket.put(key, bytes, { sha256, httpMetadata: { contentType: "application/octet-stream" } });
+    stored.push({ ...described, size: bytes.byteLength, sha256, key });
+  }
+  return stored;
+}
+
+/** Stores the bodies of a message as JSON. */
+export async function storeBodies(bucket: R2Bucket, key: string, bodies: MessageBodies): Promise<void> {
+  await bucket.put(key, JSON.stringify(bodies), { httpMetadata: { contentType: "application/json" } });
+}
+
+/** @returns the bodies stored under `key`. @throws Error if there are none. */
+export async function readBodies(bucket: R2Bucket, key: string): Promise<MessageBodies> {
+  const object = await bucket.get(key);
+  if (object === null) throw new Error("the bodies of this message are missing in R2");
+  return await object.json<MessageBodies>();
+}
+
+/** Deletes what lies under `keys`; keys that hold nothing are no error. */
+export async function deleteKeys(bucket: R2Bucket, keys: string[]): Promise<void> {
+  // R2 takes at most 1,000 keys a call.
+  for (let at = 0; at < keys.length; at += 1_000) await bucket.delete(keys.slice(at, at + 1_000));
+}
