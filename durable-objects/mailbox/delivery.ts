@@ -1,0 +1,273 @@
+import { createHash } from "node:crypto";
+import { comparableAddress, domainOf } from "../../src/mail/address.ts";
+import { composeMessage } from "../../src/mail/compose.ts";
+import { signDkim } from "../../src/mail/dkim-sign.ts";
+import type { MessageContent, StoredAttachment } from "../../src/mail/message.ts";
+import { transportFor } from "../../src/mail/transports/choose.ts";
+import type { RecipientOutcome, Transport } from "../../src/mail/transports/transport.ts";
+import { contentHash } from "../../src/oversight/content-hash.ts";
+import { signingKeysOf } from "../../src/store/domains.ts";
+import { rawKey } from "../../src/store/mail-store.ts";
+import { SYSTEM } from "../ledger.ts";
+import { backoff, GIVE_UP_AFTER, type Timer } from "../timers.ts";
+import type { MailboxBase } from "./base.ts";
+import { contentOf, type DeliveryRow, type Message, outboundOf } from "./messages.ts";
+
+/** Bounds one attempt; the lease is longer, so that it never ends while an attempt still runs. */
+export const ATTEMPT_LIMIT = 60_000;
+const LEASE = 90_000;
+const PAUSED_RECHECK = 60_000;
+
+/** Serves a `deliver` timer: one attempt, or the end of trying. */
+export async function deliver(box: MailboxBase, timer: Timer): Promise<void> {
+  const message = box.commit(() => beginAttempt(box, timer));
+  if (!message) return;
+  // `sending` is committed, and nothing is composed or signed yet: a crash from here on is `recovered` and tried again under
+  // the same Message-ID. A cancellation or a stricter mode came before this point or comes too late.
+  await box.flush();
+  const attempt = await handOver(box, message).catch((error): Attempt => {
+    // Ours to mend (a setting, an attachment or a key that cannot be read): it waits as after any passing failure.
+    console.error(`${message.id} could not be handed over`, error);
+    return { outcomes: undelivered(box, message, String(error)), raw: null, transport: null };
+  });
+  // The far end has answered. A crash before the commit below delivers again, under the same Message-ID.
+  const stored = attempt.raw ? await keepRaw(box, message, attempt.raw) : null;
+  box.commit(() => finishAttempt(box, message.id, attempt, stored));
+}
+
+interface Attempt {
+  outcomes: RecipientOutcome[];
+  /** The signed bytes, if the far end took them for anyone. */
+  raw: Uint8Array | null;
+  /** Null if it never came to one. */
+  transport: Transport | null;
+}
+
+/** @returns the message, now `sending`; null if nothing is to be sent. */
+function beginAttempt(box: MailboxBase, timer: Timer): Message | null {
+  const message = box.messages.get(timer.ref);
+  const outbound = outboundOf(message);
+  if (message.status === "sending") {
+    box.advance(message, "recovered");
+    box.record({ message, actor: SYSTEM, action: "delivery.recovered", detail: { attempt: outbound.attempts } });
+  }
+  if (message.status !== "queued") {
+    box.unschedule("deliver", message.id);
+    return null;
+  }
+  const facts = box.facts(message);
+  if (facts.verdict !== "allow" && !(facts.verdict === "hold" && facts.approved)) {
+    throw new Error(`${message.id} is queued without being allowed or approved`);
+  }
+  if (outbound.first_attempt_at !== null && box.now() >= outbound.first_attempt_at + GIVE_UP_AFTER) {
+    giveUp(box, message);
+    return null;
+  }
+  if (!box.advance(message, "attempt")) {
+    box.schedule("deliver", message.id, box.now() + PAUSED_RECHECK);
+    return null;
+  }
+  outbound.attempts += 1;
+  outbound.first_attempt_at ??= box.now();
+  if (box.messages.deliveries(message.seq).length === 0) {
+    for (const [position, recipient] of envelopeRecipients(message.record).entries()) {
+      box.messages.saveDelivery(message.seq, {
+        position,
+        recipient,
+        state: "queued",
+        attempts: 0,
+        code: null,
+        response: null,
+      });
+    }
+  }
+  box.schedule("deliver", message.id, box.now() + LEASE, { leased: true });
+  box.messages.save(message);
+  box.record({ message, actor: SYSTEM, action: "delivery.attempted", detail: { attempt: outbound.attempts } });
+  return message;
+}
+
+function envelopeRecipients({ to, cc, bcc }: Pick<MessageContent, "to" | "cc" | "bcc">): string[] {
+  return [...to, ...cc, ...bcc].map(({ address }) => address);
+}
+
+/** Those without a final answer yet: retries address only them. */
+function waiting(rows: DeliveryRow[]): DeliveryRow[] {
+  return rows.filter(({ state }) => state === "queued" || state === "deferred");
+}
+
+async function handOver(box: MailboxBase, message: Message): Promise<Attempt> {
+  const transport = transportFor(box.environment(), { test: outboundOf(message).test });
+  const content = contentOf(message, box.messages.bodies(message.seq));
+  const envelope = {
+    from: content.from.address,
+    to: waiting(box.messages.deliveries(message.seq)).map(({ recipient }) => recipient),
+  };
+  assertUnchanged(message, content, envelope.to);
+  const composed = await composeMessage({
+    content,
+    attachments: await Promise.all(content.attachments.map((attachment) => readAttachment(box, attachment))),
+    message_id: message.rfc_message_id ?? "",
+    // The day it was written, the same in every attempt.
+    date: new Date(message.created_at),
+  });
+  const raw = transport.preserves_bytes
+    ? await signDkim(composed, await signingKeys(box, content), new Date(box.now()))
+    : composed;
+  const outcomes = await transport.deliver(envelope, raw, AbortSignal.timeout(ATTEMPT_LIMIT));
+  return { outcomes, raw: outcomes.some(({ outcome }) => outcome === "accepted") ? raw : null, transport };
+}
+
+/** What was approved is what leaves, to nobody else. @throws Error otherwise, and nothing leaves. */
+function assertUnchanged(message: Message, content: MessageContent, recipients: string[]): void {
+  if (contentHash(content) !== outboundOf(message).content_hash) {
+    throw new Error("the content is not what was hashed at submission");
+  }
+  const known = new Set(envelopeRecipients(content).map(comparableAddress));
+  if (!recipients.every((recipient) => known.has(comparableAddress(recipient)))) {
+    throw new Error("the envelope names someone the content does not");
+  }
+}
+
+async function signingKeys(box: MailboxBase, content: MessageContent) {
+  return signingKeysOf(box.database(), box.environment().MASTER_KEY, domainOf(content.from.address));
+}
+
+async function readAttachment(box: MailboxBase, { key, sha256, name }: StoredAttachment): Promise<Uint8Array> {
+  const object = await box.environment().STORE.get(key);
+  if (!object) throw new Error(`the attachment ${name} is not in the store`);
+  const bytes = new Uint8Array(await object.arrayBuffer());
+  if (createHash("sha256").update(bytes).digest("hex") !== sha256)
+    throw new Error(`the attachment ${name} was changed in the store`);
+  return bytes;
+}
+
+function undelivered(box: MailboxBase, message: Message, response: string): RecipientOutcome[] {
+  return waiting(box.messages.deliveries(message.seq)).map(({ recipient }) => ({
+    recipient,
+    outcome: "deferred",
+    code: null,
+    response,
+  }));
+}
+
+/** @returns the R2 key of the bytes as sent, or null if R2 did not take them in three tries; the audit entry says which. */
+async function keepRaw(box: MailboxBase, message: Message, raw: Uint8Array): Promise<string | null> {
+  const { tenant_id, id } = box.settings();
+  const key = rawKey(tenant_id, id, message.id);
+  for (let attempt = 1; attempt <= 3; attempt++) {
+    try {
+      await box.environment().STORE.put(key, raw);
+      return key;
+    } catch (error) {
+      console.error(`the sent bytes of ${message.id} could not be kept (try ${attempt} of 3)`, error);
+    }
+  }
+  return null;
+}
+
+const STATE_OF = { accepted: "accepted", deferred: "deferred", refused: "bounced" } as const;
+
+/** Writes what the far end said of each recipient and derives the message's status from all of them. */
+function finishAttempt(box: MailboxBase, emailId: string, attempt: Attempt, stored: string | null): void {
+  const message = box.messages.get(emailId);
+  const answers = new Map(attempt.outcomes.map((outcome) => [comparableAddress(outcome.recipient), outcome]));
+  const rows = box.messages.deliveries(message.seq).map((row) => {
+    const answer = waiting([row]).length ? answers.get(comparableAddress(row.recipient)) : undefined;
+    if (!answer) return row;
+    const now = {
+      ...row,
+      state: STATE_OF[answer.outcome],
+      attempts: row.attempts + 1,
+      code: answer.code,
+      response: answer.response,
+    };
+    box.messages.saveDelivery(message.seq, now);
+    if (now.state === "bounced") noteBounce(box, message, now);
+    return now;
+  });
+  const event = waiting(rows).length
+    ? "temp_fail"
+    : rows.some(({ state }) => state === "accepted")
+      ? "accepted"
+      : "perm_fail";
+  if (!box.advance(message, event)) throw new Error(`${emailId} is ${message.status}, which ${event} does not follow`);
+  if (stored) message.record.raw_key = stored;
+  recordOutcome(box, message, attempt, stored);
+  if (event === "temp_fail") retryLater(box, message);
+  else end(box, message);
+  box.messages.save(message);
+}
+
+function retryLater(box: MailboxBase, message: Message): void {
+  const { attempts, first_attempt_at } = outboundOf(message);
+  const giveUpAt = (first_attempt_at ?? box.now()) + GIVE_UP_AFTER;
+  box.schedule("deliver", message.id, Math.min(box.now() + backoff(attempts), giveUpAt), { attempts });
+}
+
+/** No recipient is left to try. */
+function end(box: MailboxBase, message: Message): void {
+  const { record } = message;
+  box.unschedule("deliver", message.id);
+  if (message.status === "sent") {
+    record.sent_at = box.time();
+    box.emit("message.sent", message);
+    if (outboundOf(message).copy) box.schedule("copy", message.id, box.now());
+  } else {
+    const last = box.messages.deliveries(message.seq).find(({ state }) => state !== "accepted");
+    record.end_reason = last?.response ?? null;
+    box.emit("message.send_failed", message, { reason_code: last?.code ?? null });
+  }
+}
+
+function noteBounce(box: MailboxBase, message: Message, row: DeliveryRow): void {
+  message.record.bounced_at = box.time();
+  message.record.bounce_type = "hard";
+  box.record({
+    message,
+    actor: SYSTEM,
+    action: "delivery.bounced",
+    detail: { position: row.position, code: row.code },
+    personal: { recipient: row.recipient, response: row.response },
+  });
+  box.emit("message.bounced", message, { recipient_position: row.position, code: row.code, bounce_type: "hard" });
+}
+
+function giveUp(box: MailboxBase, message: Message): void {
+  for (const row of waiting(box.messages.deliveries(message.seq)))
+    box.messages.saveDelivery(message.seq, { ...row, state: "failed" });
+  if (!box.advance(message, "give_up")) throw new Error(`${message.id} is ${message.status} and cannot be given up`);
+  box.record({
+    message,
+    actor: SYSTEM,
+    action: "delivery.given_up",
+    detail: { status: message.status, attempts: outboundOf(message).attempts },
+  });
+  end(box, message);
+  box.messages.save(message);
+}
+
+function recordOutcome(
+  box: MailboxBase,
+  message: Message,
+  { outcomes, transport }: Attempt,
+  stored: string | null,
+): void {
+  const count = (outcome: RecipientOutcome["outcome"]) => outcomes.filter((each) => each.outcome === outcome).length;
+  box.record({
+    message,
+    actor: SYSTEM,
+    action: "delivery.answered",
+    detail: {
+      status: message.status,
+      transport: transport?.name ?? null,
+      attempt: outboundOf(message).attempts,
+      accepted: count("accepted"),
+      deferred: count("deferred"),
+      refused: count("refused"),
+      dkim_signed: transport?.preserves_bytes ?? false,
+      raw_stored: stored !== null,
+    },
+    personal: { outcomes },
+  });
+}

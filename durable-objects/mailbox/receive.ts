@@ -1,0 +1,158 @@
+import { newId } from "../../src/ids.ts";
+import { comparableAddress } from "../../src/mail/address.ts";
+import type { MailAddress, ReceivedMessage } from "../../src/mail/message.ts";
+import { chooseThread } from "../../src/mail/threading.ts";
+import { contentHash } from "../../src/oversight/content-hash.ts";
+import { POLICY } from "../../src/oversight/policy.ts";
+import type { Status } from "../../src/oversight/statuses.ts";
+import { nextInboundStatus } from "../../src/oversight/transitions.ts";
+import { SYSTEM } from "../ledger.ts";
+import type { MailboxBase } from "./base.ts";
+import { everyAddress, type MessageRecord } from "./messages.ts";
+import { holdUntil, watchPending } from "./pending.ts";
+
+/** How far back a thread's participants are looked for. */
+const PARTICIPANTS_FROM = 50;
+
+const NOBODY: MailAddress = { name: null, address: "" };
+
+/** What became of an arrival. */
+export interface Received {
+  email_id: string;
+  duplicate: boolean;
+  status: Status;
+}
+
+/** Stores an inbound message, in one transaction; a redelivery (same bytes, same envelope) is answered and not stored again. */
+export function receive(box: MailboxBase, arrival: ReceivedMessage): Received | null {
+  if (!box.settings().is_active) return null;
+  const known = box.messages.findByFingerprint(arrival.fingerprint);
+  if (known) return { email_id: known.id, duplicate: true, status: known.status };
+  return box.commit(() => store(box, arrival));
+}
+
+function store(box: MailboxBase, arrival: ReceivedMessage): Received {
+  const mode = box.settings().oversight_mode;
+  const held = POLICY.inbound[mode] === "hold";
+  const status = nextInboundStatus(null, "arrive", held);
+  if (status === null) throw new Error("no transition places arriving mail");
+  const message = box.messages.insert(
+    {
+      id: arrival.id,
+      thread_id: threadOf(box, arrival) ?? newId("thr", box.now(), box.routing()),
+      direction: "inbound",
+      status,
+      rfc_message_id: arrival.rfc_message_id,
+      fingerprint: arrival.fingerprint,
+      created_at: box.time(),
+      record: recordOf(box, arrival, held),
+    },
+    {
+      markdown: arrival.markdown,
+      quoted: arrival.quoted,
+      text: arrival.text,
+      html: arrival.html,
+      bodies_key: arrival.bodies_key,
+    },
+  );
+  const { authentication, flags } = arrival;
+  box.record({
+    message,
+    actor: { ...SYSTEM, via: "email" },
+    action: held ? "message.inbound_held" : "message.received",
+    detail: {
+      status,
+      thread_id: message.thread_id,
+      size: arrival.raw_size,
+      attachments: arrival.attachments.length,
+      dkim_result: authentication.dkim_result,
+      spf_result: authentication.spf_result,
+      dmarc_result: authentication.dmarc_result,
+      arc_result: authentication.arc_result,
+      flags,
+    },
+    personal: {
+      envelope_from: arrival.envelope_from,
+      envelope_to: arrival.envelope_to,
+      from: arrival.from.map(({ address }) => address),
+      subject: arrival.subject,
+      rfc_message_id: arrival.rfc_message_id,
+      dkim_domain: authentication.dkim_domain,
+    },
+  });
+  if (held) {
+    watchPending(box, message);
+  } else {
+    const { dkim_result, dkim_domain, dkim_selector, spf_result, dmarc_result } = authentication;
+    box.emit("message.received", message, { dkim_result, dkim_domain, dkim_selector, spf_result, dmarc_result });
+  }
+  return { email_id: message.id, duplicate: false, status };
+}
+
+/** References and In-Reply-To decide, but only for someone who took part in that thread. */
+function threadOf(box: MailboxBase, arrival: ReceivedMessage): string | null {
+  const found = box.messages.findByMessageIds(
+    [...new Set([...arrival.in_reply_to, ...arrival.references])].slice(0, 50),
+  );
+  const participants = new Map(
+    [...new Set(found.map(({ thread_id }) => thread_id))].map((thread) => [
+      thread,
+      box.messages
+        .ofThread(thread, PARTICIPANTS_FROM)
+        .flatMap(everyAddress)
+        .map(({ address }) => comparableAddress(address)),
+    ]),
+  );
+  // A From that is proven forged is nobody's.
+  const { dkim_result, dmarc_result } = arrival.authentication;
+  const forged = dkim_result === "fail" || dmarc_result === "fail";
+  return chooseThread(
+    { ...arrival, from: forged ? [] : arrival.from },
+    found.map(({ rfc_message_id, thread_id }) => ({
+      rfc_message_id: rfc_message_id ?? "",
+      thread_id,
+      participants: participants.get(thread_id) ?? [],
+    })),
+  );
+}
+
+function recordOf(box: MailboxBase, arrival: ReceivedMessage, held: boolean): MessageRecord {
+  const [from = NOBODY, ...other_from] = arrival.from;
+  const shown = {
+    from,
+    reply_to: arrival.reply_to,
+    to: arrival.to,
+    cc: arrival.cc,
+    bcc: [],
+    subject: arrival.subject,
+    in_reply_to: arrival.in_reply_to[0] ?? null,
+    references: arrival.references,
+    attachments: arrival.attachments,
+  };
+  return {
+    ...shown,
+    mode: box.settings().oversight_mode,
+    other_from,
+    tags: {},
+    metadata: {},
+    hold: held
+      ? { kind: "inbound", rule: `mode ${box.settings().oversight_mode}`, expires_at: holdUntil(box.now()), links: 0 }
+      : null,
+    decision: null,
+    raw_key: arrival.raw_key,
+    received_at: box.time(),
+    sent_at: null,
+    delivered_at: null,
+    bounced_at: null,
+    bounce_type: null,
+    end_reason: null,
+    outbound: null,
+    inbound: {
+      envelope_from: arrival.envelope_from,
+      headers: arrival.headers,
+      authentication: arrival.authentication,
+      flags: arrival.flags,
+      content_hash: contentHash({ ...shown, text: arrival.text, html: arrival.html }),
+    },
+  };
+}

@@ -1,0 +1,58 @@
+import type { z } from "zod";
+import type { Env } from "../env.ts";
+import type { Caller, Scope } from "../oversight/caller.ts";
+
+/** The column of the policy table (DESIGN.md) that decides what a mailbox's mode does with an operation. */
+export type Effect = "send" | "read" | "annotate" | "inbound" | "administer" | "decide";
+
+/** Where REST serves an operation. Path parameters (`{mailbox_id}`) become input fields of the same name. */
+export interface RestBinding {
+  method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  path: string;
+}
+
+/** What a handler works with. Time is passed in; nothing of HTTP is here. */
+export interface OperationContext {
+  env: Env;
+  /** The authenticated key; public operations have none and do not use it. */
+  caller: Caller;
+  /** Milliseconds since the epoch. */
+  now(): number;
+  /** Keeps work alive after the answer. */
+  waitUntil(work: Promise<unknown>): void;
+  /** The `Idempotency-Key` of the request, from the header or the body. */
+  idempotencyKey: string | null;
+}
+
+/** A handler's answer. `file` replaces the body where an operation returns bytes. */
+export type Answer<Body> =
+  | { status: 200 | 201 | 202; body: Body }
+  | { status: 200; file: { stream: ReadableStream; name: string; content_type: string; size: number } };
+
+/**
+ * One operation, defined once and served by every door. A new operation is a new value of this type in `registry.ts`; doors,
+ * OpenAPI and the scope tests pick it up from there.
+ */
+export interface Operation<Input extends z.ZodType = z.ZodType, Output extends z.ZodType = z.ZodType> {
+  /** snake_case; the RPC path and the MCP tool name. */
+  name: string;
+  /** One sentence for people. */
+  summary: string;
+  /** Any one of these scopes lets a key in. */
+  scope: readonly Scope[];
+  /** What the mailbox's mode judges; null where no message data and no setting is touched. */
+  effect: Effect | null;
+  /** A strict object: unknown fields are a 422. */
+  input: Input;
+  output: Output;
+  rest: readonly RestBinding[];
+  /** @throws {Refused} for every refusal. */
+  handler(context: OperationContext, input: z.output<Input>): Promise<Answer<z.output<Output>>>;
+}
+
+/** Types a definition by its own schemas. @returns it unchanged. */
+export function defineOperation<Input extends z.ZodType, Output extends z.ZodType>(
+  operation: Operation<Input, Output>,
+): Operation<Input, Output> {
+  return operation;
+}
