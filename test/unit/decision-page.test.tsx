@@ -1,0 +1,215 @@
+import { describe, expect, it } from "vitest";
+import type { DecisionItem } from "../../durable-objects/mailbox-rpc.ts";
+import type { MessageContent } from "../../src/mail/message.ts";
+import { INBOUND_STATUSES, OUTBOUND_STATUSES } from "../../src/oversight/statuses.ts";
+import { guessHeight } from "../../src/pages/decision/frame.tsx";
+import { DecisionPage } from "../../src/pages/decision.tsx";
+import { renderPage } from "../../src/pages/layout.tsx";
+import { OutcomePage } from "../../src/pages/outcome.tsx";
+import { expiredProblem, PROBLEMS, ProblemPage, revokedProblem } from "../../src/pages/problem.tsx";
+import { heldInWords, sizeInWords, timeInWords, timeLeft } from "../../src/pages/words.ts";
+import { attachment, decisionItem, NOW, outcome } from "../support/decision-page-fixtures.ts";
+
+function pageOf(item: DecisionItem): string {
+  return renderPage(
+    <DecisionPage
+      item={item}
+      approver="anna@acme.example"
+      expires_at="2026-11-24T08:52:10.000Z"
+      base="/v1/approve/token"
+      csrf="secret"
+      now={NOW}
+    />,
+  );
+}
+
+/** What a person reads, tags as spaces. */
+function wordsOf(html: string): string {
+  const shown = html
+    .replace(/<style>[\s\S]*?<\/style>|<head>[\s\S]*?<\/head>/g, "")
+    .replace(/<\/?(?:bdi|b|span|mark)\b[^>]*>/g, "");
+  return shown
+    .replace(/<[^>]+>/g, " ")
+    .replaceAll("&lt;", "<")
+    .replaceAll("&gt;", ">")
+    .replaceAll("&#39;", "'")
+    .replaceAll("&quot;", '"')
+    .replaceAll("&amp;", "&")
+    .replace(/\s+/g, " ");
+}
+
+function page(change: Partial<Omit<DecisionItem, "content">> = {}, content: Partial<MessageContent> = {}): string {
+  return wordsOf(pageOf(decisionItem(change, content)));
+}
+
+describe("the page of a message that waits shows all that will leave", () => {
+  const shown: [string, Partial<Omit<DecisionItem, "content">>, Partial<MessageContent>, RegExp][] = [
+    ["who decides", {}, {}, /You are deciding as anna@acme\.example/],
+    ["the sender", {}, {}, /From Acme Orders <orders@acme\.example>/],
+    [
+      "every recipient",
+      {},
+      { to: [1, 2, 3].map((n) => ({ name: null, address: `p${n}@x.example` })) },
+      /p1@x\.example p2@x\.example p3@x\.example/,
+    ],
+    ["copies", {}, { cc: [{ name: "C", address: "c@x.example" }] }, /Cc C <c@x\.example>/],
+    ["blind copies, as such", {}, { bcc: [{ name: null, address: "b@x.example" }] }, /Bcc, unseen b@x\.example/],
+    ["where answers go", {}, { reply_to: [{ name: null, address: "r@x.example" }] }, /Answers to r@x\.example/],
+    ["the subject", {}, {}, /Subject Your order 4711 ships on Thursday/],
+    ["that there is no subject", {}, { subject: "" }, /\(no subject\)/],
+    ["that there is no text", {}, { text: "", html: null }, /\(no text\)/],
+    ["the plain text", {}, { text: "the plain\nwords", html: null }, /the plain words/],
+    [
+      "attachments",
+      {},
+      { attachments: [attachment("a.pdf", "application/pdf", 48211)] },
+      /a\.pdf ?application\/pdf · 48 kB ?SHA-256 9f86d081884c7d65…/,
+    ],
+    ["the agent and its claim", {}, {}, /order-desk · atlas-4, example-ai \(the agent's own claim\)/],
+    ["that no agent is named", { agent: { agent_id: null, model_id: null, model_provider: null } }, {}, /not named/],
+    ["the mode in words", {}, {}, /Mode Sending held \(gated_send\)\. The agent reads freely/],
+    ["which rule holds it", { held_by: "new recipient" }, {}, /Why it waits new recipient/],
+    ["the rule of a mode in words", {}, {}, /Why it waits In this mailbox every outgoing message waits for a person\./],
+    ["risk that was not checked", {}, {}, /Recipients' domains, risk not checked/],
+    [
+      "risk that was checked",
+      { domain_intelligence: { risk_score: 72, dmarc_policy: "none" } },
+      {},
+      /risk score: 72, dmarc policy: none/,
+    ],
+    ["the API key", {}, {}, /API key key_01KBMX3Z8Q4N7W2T5Y6P8R9S0V/],
+    ["tags", { tags: { urgent: "", team: "north" } }, {}, /urgent team: north/],
+    ["metadata", { metadata: { order: { n: 4711 } } }, {}, /"order": \{ "n": 4711 \}/],
+    ["when it was submitted", {}, {}, /Submitted Sat, 21 Nov 2026, 08:52 UTC/],
+    ["until when", {}, {}, /Decide within 2 days, Tue, 24 Nov 2026, 08:52 UTC/],
+    ["the content's hash", {}, {}, /c0ffee0+/],
+    ["hidden characters", {}, { subject: "a\u202Eb" }, /a⟦U\+202E⟧b/],
+    [
+      "a domain in both forms",
+      {},
+      { to: [{ name: null, address: "m@xn--mnchen-3ya.de" }] },
+      /m@xn--mnchen-3ya\.de reads as münchen\.de/,
+    ],
+    ["that nothing misleading was found", {}, {}, /found nothing made to mislead/],
+  ];
+  it.each(shown)("%s", (_name, change, content, words) => {
+    expect(page(change, content)).toMatch(words);
+  });
+
+  it("its HTML in a frame with no right at all, beside the text and the source", () => {
+    const html = pageOf(
+      decisionItem({}, { html: '<p>Hi <a href="https://acme.example">"there"</a></p>', text: "Hi there" }),
+    );
+    expect(html).toMatch(/<iframe[^>]*\ssandbox=""/);
+    expect(html).toMatch(/srcdoc="[^"]*&lt;p&gt;Hi &lt;a href=&quot;https:\/\/acme\.example&quot;&gt;/);
+    expect(html.match(/type="radio"/g)).toHaveLength(3);
+  });
+
+  it("works without scripts: one form, two buttons, labelled fields, warnings before the buttons", () => {
+    const html = pageOf(decisionItem({}, { subject: "a\u202Eb" }));
+    expect(html.match(/<form/g)).toHaveLength(1);
+    expect(html).toMatch(/<form method="post" action="\/v1\/approve\/token">/);
+    expect(html).toMatch(/<button type="submit" class="approve" name="decision" value="approve">/);
+    expect(html).toMatch(/<button type="submit" class="reject" name="decision" value="reject">/);
+    expect(html).toMatch(/<label class="field" for="note">[\s\S]*<textarea id="note"/);
+    expect(html).not.toMatch(/<script|\son\w+=/);
+    expect(html.indexOf("Stop: something here is misleading")).toBeLessThan(html.indexOf("<button"));
+    expect(html.indexOf('<h2 id="warnings-title"')).toBeGreaterThan(html.indexOf("<h1"));
+  });
+
+  it("serious findings are named on the button itself", () => {
+    expect(page({}, { subject: "a\u202Eb" })).toContain("Approve and send despite the warnings");
+    expect(page({}, { subject: "a\u200Bb" })).not.toContain("despite");
+  });
+});
+
+describe("mail that waits before an agent reads it has its own words", () => {
+  const forged = { dkim_result: "fail", spf_result: "softfail", dmarc_result: "fail" };
+  const cases: [string, NonNullable<DecisionItem["authentication"]>, RegExp][] = [
+    ["the question", forged, /Let the agent read this email\?/],
+    ["the button", forged, /Release to the agent/],
+    ["no agent who wrote it", forged, /^(?!.*Written by agent)/],
+    ["a forged sender", forged, /The sender could be forged/],
+    ["the checks", forged, /SPF \(sent from an allowed server\) probably not allowed/],
+    [
+      "a proven sender",
+      { dkim_result: "pass", spf_result: "pass", dmarc_result: "pass" },
+      /The sender's domain signed it/,
+    ],
+    ["an unproven sender", { dkim_result: null, spf_result: "pass", dmarc_result: "none" }, /Nothing proves/],
+  ];
+  it.each(cases)("%s", (_name, authentication, words) => {
+    expect(page({ kind: "inbound", key_id: null, authentication })).toMatch(words);
+  });
+});
+
+describe("the outcome", () => {
+  it.each([...OUTBOUND_STATUSES, ...INBOUND_STATUSES])("status %s has words", (status) => {
+    const html = renderPage(<OutcomePage approver="anna@acme.example" outcome={outcome({ status })} late={false} />);
+    expect(wordsOf(html)).toMatch(/The message (?:is|was|waits|could) [a-z ,']+\./);
+  });
+
+  const endings = [
+    ["approved", "bert@acme.example", /Approved Approved by bert@acme\.example/],
+    ["rejected", "bert@acme.example", /Rejected Rejected by bert@acme\.example/],
+    ["cancelled", "key_1", /Taken back Taken back by key_1/],
+    ["cancelled", null, /taken back before anybody decided/],
+    ["expired", null, /Nobody decided in time/],
+    ["superseded", null, /does not decide about it any more/],
+  ] as const;
+  it.each(endings)("%s by %s", (decision, decided_by, words) => {
+    const html = renderPage(
+      <OutcomePage approver="anna@acme.example" outcome={outcome({ decision, decided_by })} late={false} />,
+    );
+    expect(wordsOf(html)).toMatch(words);
+  });
+
+  it("has no content, no form and nothing to press", () => {
+    const html = renderPage(<OutcomePage approver="a@x.example" outcome={outcome({ reason: "ok" })} late={true} />);
+    expect(html).not.toMatch(/<form|<button|<iframe/);
+    expect(wordsOf(html)).toContain("Your decision was not counted");
+  });
+});
+
+describe("problems", () => {
+  const all = [
+    ...Object.values(PROBLEMS),
+    revokedProblem("it was replaced"),
+    revokedProblem(""),
+    expiredProblem("2026-11-20T08:00:00.000Z"),
+  ];
+  it("each has its own title, and says what happened and what helps", () => {
+    expect(new Set(all.map((problem) => problem.title)).size).toBe(all.length - 1);
+    for (const problem of all) {
+      const words = wordsOf(renderPage(<ProblemPage problem={problem} base="/v1/approve/token" />));
+      for (const part of [problem.title, problem.what, problem.help]) expect(words).toContain(part);
+    }
+  });
+});
+
+describe("words and numbers", () => {
+  it.each([
+    ["2026-11-21T06:06:00.000Z", "Sat, 21 Nov 2026, 06:06 UTC"],
+    ["never", "never"],
+  ])("time %s", (iso, words) => expect(timeInWords(iso)).toBe(words));
+  it.each([
+    [0, "less than a minute"],
+    [-5, "less than a minute"],
+    [60_000, "1 minute"],
+    [7_199_000, "1 hour"],
+    [2 * 86_400_000, "2 days"],
+  ])("%i ms left", (ms, words) => expect(timeLeft(new Date(NOW + ms).toISOString(), NOW)).toBe(words));
+  it.each([
+    [0, "0 bytes"],
+    [1, "1 byte"],
+    [1500, "1.5 kB"],
+    [48_211, "48 kB"],
+    [10_485_760, "10.5 MB"],
+  ])("%i bytes", (bytes, words) => expect(sizeInWords(bytes)).toBe(words));
+  it("a rule that is no mode is told as it is", () => expect(heldInWords("attachment")).toBe("attachment"));
+  it("a frame's height follows its text within bounds", () => {
+    expect(guessHeight("", 38)).toBe(9);
+    expect(guessHeight("x".repeat(380), 38)).toBeGreaterThan(guessHeight("x".repeat(380), 78));
+    expect(guessHeight("x\n".repeat(10_000), 38)).toBe(44);
+  });
+});
