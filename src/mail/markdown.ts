@@ -19,11 +19,16 @@ const TOO_FAR_IN = new RegExp(`^([ \\t]{${4 * MAX_CONTAINERS}})[ \\t]+`, "gm");
 const MAX_EMPHASIS = 10_000;
 const EMPHASIS = /[*_~]/g;
 
+/** Nor is a table of that many columns one that a person reads, and its time grows with the square of them too. */
+const MAX_COLUMNS = 200;
+const WIDE_ROW = new RegExp(`^(?:[^|\\n]*\\|){${MAX_COLUMNS}}.*$`, "gm");
+
 /** @returns the source with whatever would cost the parser its stack or its time made plain; mail as people write it is unchanged. */
 function bounded(markdown: string): string {
   return markdown
     .replace(TOO_DEEP, "$1 ")
     .replace(TOO_FAR_IN, "$1")
+    .replace(WIDE_ROW, (row) => row.replaceAll("|", "&#124;"))
     .split(/(\n[ \t]*\n)/)
     .map((block) => ((block.match(EMPHASIS)?.length ?? 0) > MAX_EMPHASIS ? block.replace(EMPHASIS, "\\$&") : block))
     .join("");

@@ -55,6 +55,12 @@ describe("markdown", () => {
     60_000,
   );
 
+  it("a table of more columns than anyone reads is text, with every word of it", () => {
+    const { html, text } = renderMarkdown(`${"|x".repeat(201)}|\n${"|-".repeat(201)}|\n`);
+    expect(html).not.toContain("<table");
+    expect(text.match(/x/g)).toHaveLength(201);
+  });
+
   it("quotes and lists as deep as people nest them stay", () => {
     expect(renderMarkdown(`${"> ".repeat(20)}x`).html.match(/<blockquote>/g)).toHaveLength(20);
     expect(renderMarkdown("- a\n  - b\n    - c\n      - d").html.match(/<ul>/g)).toHaveLength(4);

@@ -2,7 +2,6 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { TestProject } from "vitest/node";
 import { startSmtpServer } from "../support/smtp-server.ts";
-import { testAuthority } from "../support/test-authority.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -13,8 +12,6 @@ declare module "vitest" {
     /** Like the two above, with a valid certificate for another name. */
     smtpElsewherePort: number;
     smtpTlsElsewherePort: number;
-    /** Whether workerd was started with the relays' certificate in NODE_EXTRA_CA_CERTS. */
-    smtpTrusted: boolean;
     /** `GET /received?to=<address>`: what the relays took, as JSON: `[{envelope, raw (base64), tls, auth, ehlo}]`. */
     smtpReceivedUrl: string;
   }
@@ -39,7 +36,6 @@ export default async function setup(project: TestProject): Promise<() => Promise
   project.provide("smtpTlsPort", implicit.port);
   project.provide("smtpElsewherePort", elsewhere.port);
   project.provide("smtpTlsElsewherePort", implicitElsewhere.port);
-  project.provide("smtpTrusted", process.env.NODE_EXTRA_CA_CERTS === testAuthority().authority_file);
   project.provide("smtpReceivedUrl", `http://127.0.0.1:${(http.address() as AddressInfo).port}/received`);
   return async () => {
     for (const server of servers) await server.close();
