@@ -17,14 +17,15 @@ interface StubError extends Error {
   remote?: boolean;
 }
 
+/** How the platform words it where it sets no flag. */
+const RESET_WORDS = /\b(?:reset|disconnected|connection lost)\b|abort/i;
+
 /** Whether a fresh stub may answer. An overloaded object is left in peace, and what its own code threw would be thrown again. */
 export function isBrokenStub(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
-  const { retryable, overloaded, durableObjectReset } = error as StubError;
+  const { retryable, overloaded, durableObjectReset, remote } = error as StubError;
   if (overloaded) return false;
-  return (
-    retryable === true || durableObjectReset === true || /\b(reset|disconnected|connection lost)\b/i.test(error.message)
-  );
+  return retryable === true || durableObjectReset === true || (remote !== true && RESET_WORDS.test(error.message));
 }
 
 async function repeated<T>(call: () => Promise<T>, attempts: number): Promise<T> {

@@ -1,0 +1,206 @@
+import { z } from "zod";
+import { ERROR_STATUS } from "../errors.ts";
+import type { Operation, RestBinding } from "../operations/operation.ts";
+import { OPERATIONS } from "../operations/registry.ts";
+import { inputFields } from "./admit.ts";
+
+/** OpenAPI 3.1, generated from the operations; nothing here knows any of them by name. */
+
+type JsonSchema = Record<string, unknown>;
+
+interface ObjectSchema {
+  properties: Record<string, JsonSchema>;
+  required: string[];
+}
+
+/** @returns a schema without `$schema`, in the dialect that OpenAPI 3.1 shares (JSON Schema 2020-12). */
+function jsonSchema(schema: z.ZodType, io: "input" | "output"): JsonSchema {
+  const { $schema: _dialect, ...rest } = z.toJSONSchema(schema, {
+    io,
+    target: "draft-2020-12",
+    unrepresentable: "any",
+    reused: "inline",
+  });
+  return rest;
+}
+
+/** The input's fields and the conventions' beside them: what `admit` takes of every call. */
+function inputSchema(operation: Operation): ObjectSchema {
+  const { properties, required } = jsonSchema(operation.input, "input") as Partial<ObjectSchema>;
+  const convention: Record<string, JsonSchema> = {
+    idempotency_key: { type: "string", maxLength: 255, description: "The same as the Idempotency-Key header" },
+    ...(!("agent_id" in inputFields(operation.input)) && {
+      agent_id: { type: "string", description: "The agent that acts; the same as the X-MM-Agent header" },
+    }),
+  };
+  return { properties: { ...properties, ...convention }, required: required ?? [] };
+}
+
+function pathParameters(path: string): string[] {
+  return [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name as string);
+}
+
+function parameter(
+  name: string,
+  place: "path" | "query" | "header",
+  schema: JsonSchema,
+  required: boolean,
+): JsonSchema {
+  const { description, ...rest } = schema;
+  return { name, in: place, required, schema: rest, ...(description !== undefined && { description }) };
+}
+
+const HEADER_PARAMETERS: JsonSchema[] = [
+  parameter("Idempotency-Key", "header", { type: "string", maxLength: 255 }, false),
+  parameter("X-MM-Agent", "header", { type: "string", description: "The agent that acts" }, false),
+];
+
+/** `metadata.<key>` is how a query writes a member of a map (deepObject is not). */
+function queryParameter(name: string, schema: JsonSchema, required: boolean): JsonSchema {
+  if (name !== "metadata") return parameter(name, "query", schema, required);
+  return parameter(
+    "metadata.<key>",
+    "query",
+    { type: "string", description: "Matches messages whose metadata has this value" },
+    false,
+  );
+}
+
+function body({ properties, required }: ObjectSchema, without: readonly string[]): JsonSchema | null {
+  const kept = Object.entries(properties).filter(([name]) => !without.includes(name));
+  const needed = required.filter((name) => !without.includes(name));
+  const schema = {
+    type: "object",
+    additionalProperties: false,
+    properties: Object.fromEntries(kept),
+    ...(needed.length && { required: needed }),
+  };
+  return { required: needed.length > 0, content: { "application/json": { schema } } };
+}
+
+/** What can go wrong with every call. */
+const COMMON_ERRORS = [400, 401, 403, 404, 409, 413, 415, 422, 429, 503] as const;
+
+function responses(operation: Operation): JsonSchema {
+  const isFile = operation.output instanceof z.ZodString;
+  const content = isFile
+    ? { "application/octet-stream": { schema: { type: "string", format: "binary" } } }
+    : { "application/json": { schema: jsonSchema(operation.output, "output") } };
+  const errors = COMMON_ERRORS.map((status) => [String(status), { $ref: "#/components/responses/Error" }]);
+  return { "2XX": { description: operation.summary, content }, ...Object.fromEntries(errors) };
+}
+
+function describe(operation: Operation, operationId: string): JsonSchema {
+  return {
+    operationId,
+    summary: operation.summary,
+    description: `Needs a key with the scope ${operation.scope.map((scope) => `\`${scope}\``).join(" or ")}.`,
+    "x-scopes": operation.scope,
+    "x-effect": operation.effect,
+    responses: responses(operation),
+  };
+}
+
+function restOperation(operation: Operation, { method, path }: RestBinding, operationId: string): JsonSchema {
+  const input = inputSchema(operation);
+  const inPath = pathParameters(path);
+  const parameters = inPath.map((name) => parameter(name, "path", input.properties[name] ?? { type: "string" }, true));
+  const described = { ...describe(operation, operationId), tags: ["REST"] };
+  if (method !== "GET") {
+    return { ...described, parameters: [...parameters, ...HEADER_PARAMETERS], requestBody: body(input, inPath) };
+  }
+  const query = Object.entries(input.properties)
+    .filter(
+      ([name]) =>
+        !inPath.includes(name) &&
+        name !== "idempotency_key" &&
+        (name !== "agent_id" || "agent_id" in inputFields(operation.input)),
+    )
+    .map(([name, schema]) => queryParameter(name, schema, input.required.includes(name)));
+  return { ...described, parameters: [...parameters, ...query] };
+}
+
+function rpcOperation(operation: Operation): JsonSchema {
+  return {
+    ...describe(operation, `rpc_${operation.name}`),
+    tags: ["RPC"],
+    parameters: HEADER_PARAMETERS,
+    requestBody: body(inputSchema(operation), []),
+  };
+}
+
+function paths(): Record<string, JsonSchema> {
+  const all: Record<string, JsonSchema> = {};
+  const add = (path: string, method: string, described: JsonSchema) => {
+    all[path] = { ...all[path], [method.toLowerCase()]: described };
+  };
+  for (const operation of OPERATIONS) {
+    for (const [index, binding] of operation.rest.entries()) {
+      add(
+        binding.path,
+        binding.method,
+        restOperation(operation, binding, index === 0 ? operation.name : `${operation.name}_${index + 1}`),
+      );
+    }
+    add(`/v1/${operation.name}`, "POST", rpcOperation(operation));
+  }
+  const open = (summary: string, operationId: string) => ({
+    operationId,
+    summary,
+    security: [],
+    tags: ["Public"],
+    responses: { "2XX": { description: summary } },
+  });
+  add("/health", "GET", open("Says whether the service and what it needs answer.", "health"));
+  add("/v1/openapi.json", "GET", open("This document.", "openapi"));
+  return all;
+}
+
+const ERROR_SCHEMA: JsonSchema = {
+  type: "object",
+  required: ["error", "code"],
+  properties: {
+    error: { type: "string", description: "One plain sentence" },
+    code: { type: "string", enum: Object.keys(ERROR_STATUS) },
+    hint: { type: "string" },
+    issues: {
+      type: "array",
+      items: {
+        type: "object",
+        required: ["path", "message"],
+        properties: { path: { type: "string" }, message: { type: "string" } },
+      },
+    },
+  },
+};
+
+/** @param publicUrl where this deployment is. @returns the document. */
+export function openApiDocument(publicUrl: string) {
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "MultiMail",
+      version: "1",
+      description: "Email for AI agents that humans can trust.",
+      license: { name: "Apache-2.0", identifier: "Apache-2.0" },
+    },
+    servers: [{ url: publicUrl.replace(/\/$/, "") }],
+    security: [{ key: [] }],
+    tags: [
+      { name: "REST" },
+      { name: "RPC", description: "Every operation by its name, path parameters in the body" },
+      { name: "Public" },
+    ],
+    paths: paths(),
+    components: {
+      securitySchemes: { key: { type: "http", scheme: "bearer", description: "An mm_live_ or mm_test_ key" } },
+      schemas: { Error: ERROR_SCHEMA },
+      responses: {
+        Error: {
+          description: "A refusal",
+          content: { "application/json": { schema: { $ref: "#/components/schemas/Error" } } },
+        },
+      },
+    },
+  };
+}

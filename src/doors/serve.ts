@@ -1,0 +1,80 @@
+import type { Context } from "hono";
+import type { Env } from "../env.ts";
+import type { Answer, Operation } from "../operations/operation.ts";
+import { admit, requireScope } from "./admit.ts";
+import { authenticate } from "./authentication.ts";
+import { errorAnswer } from "./error-answers.ts";
+import { readJsonBody } from "./limits.ts";
+
+/** What the worker's doors run on. */
+export type AppEnvironment = { Bindings: Env };
+
+/** What doors take from outside; tests pass their own. */
+export interface DoorDependencies {
+  /** Milliseconds since the epoch. */
+  now(): number;
+}
+
+/** RFC 6266: a name that any client reads, and the exact one for those that read RFC 8187. */
+function contentDisposition(name: string): string {
+  const plain = name.replace(/[^\x20-\x7e]|["\\%]/g, "_");
+  const exact = encodeURIComponent(name).replace(
+    /['()*]/g,
+    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+  return `attachment; filename="${plain}"; filename*=UTF-8''${exact}`;
+}
+
+const CONTENT_TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+$/;
+
+function toResponse(answer: Answer<unknown>): Response {
+  if (!("file" in answer)) return Response.json(answer.body, { status: answer.status });
+  const { stream, name, content_type, size } = answer.file;
+  const type = content_type.split(";")[0]?.trim() ?? "";
+  return new Response(stream, {
+    headers: {
+      "Content-Type": CONTENT_TYPE.test(type) ? type : "application/octet-stream",
+      "Content-Length": String(size),
+      "Content-Disposition": contentDisposition(name),
+      // A stranger sent it: should a browser show it after all, it runs nothing and is of no origin.
+      "Content-Security-Policy": "default-src 'none'; sandbox",
+    },
+  });
+}
+
+/**
+ * Serves one call: who asks, may they, what do they ask, and the operation's answer.
+ * @param path parameters of the path, by name.
+ */
+export async function serve(
+  context: Context<AppEnvironment>,
+  operation: Operation,
+  path: Record<string, string>,
+  { now }: DoorDependencies,
+): Promise<Response> {
+  const { env, req } = context;
+  try {
+    const caller = await authenticate(env.DB, req.raw.headers, "rest", now);
+    requireScope(operation, caller);
+    const body = req.method === "GET" ? undefined : await readJsonBody(req.raw);
+    const admitted = admit(operation, caller, {
+      path,
+      query: new URL(req.url).searchParams,
+      body,
+      headers: req.raw.headers,
+    });
+    const answer = await operation.handler(
+      {
+        env,
+        caller: admitted.caller,
+        now,
+        waitUntil: (work) => context.executionCtx.waitUntil(work),
+        idempotencyKey: admitted.idempotencyKey,
+      },
+      admitted.input,
+    );
+    return toResponse(answer);
+  } catch (error) {
+    return errorAnswer(error, operation.name);
+  }
+}

@@ -1,0 +1,67 @@
+import { z } from "zod";
+import { Refused } from "../errors.ts";
+import type { AttachmentBytes } from "../store/mail-store.ts";
+import { coded, headerText } from "./fields.ts";
+
+/** Attachments as an agent hands them in: base64 in JSON. */
+
+const MAX_ATTACHMENTS = 50;
+const MAX_NAME_CHARACTERS = 255;
+
+/** `type/subtype` and parameters (RFC 2045 §5.1). */
+const CONTENT_TYPE =
+  /^[a-z0-9!#$&^_.+-]{1,64}\/[a-z0-9!#$&^_.+-]{1,64}(?:; ?[a-z0-9-]{1,32}=(?:[a-z0-9._+-]{1,64}|"[a-z0-9 ._+-]{1,64}"))*$/i;
+/** Types whose bytes would be read as parts of our own message (RFC 2046 §5). */
+const COMPOSITE = /^(?:multipart|message)\//i;
+
+const contentType = headerText(255)
+  .refine((text) => CONTENT_TYPE.test(text), { error: "is not a content type", ...coded("invalid_attachment") })
+  .refine((text) => !COMPOSITE.test(text), {
+    error: "multipart and message types are not taken; application/octet-stream carries any file",
+    ...coded("invalid_attachment"),
+  });
+
+/** The `attachments` field. */
+export const attachmentsIn = z
+  .array(
+    z.strictObject({
+      name: headerText(MAX_NAME_CHARACTERS, 1),
+      content_base64: z.string().describe("The file in base64 (RFC 4648 §4), padded, without line breaks"),
+      content_type: contentType.default("application/octet-stream"),
+    }),
+  )
+  .max(MAX_ATTACHMENTS);
+export type AttachmentIn = z.output<typeof attachmentsIn>[number];
+
+/** @returns the bytes, or null if the text is not exactly the base64 (RFC 4648 §4) of any. */
+export function decodeBase64(text: string): Uint8Array | null {
+  if (text.length % 4 !== 0 || /[^A-Za-z0-9+/=]/.test(text)) return null;
+  const padding = text.indexOf("=");
+  if (padding >= 0 && (padding < text.length - 2 || text.at(-1) !== "=")) return null;
+  const bytes = Buffer.from(text, "base64");
+  // The bits that padding leaves over must be zero, so that every file has one form only.
+  return bytes.subarray(bytes.length - (bytes.length % 3)).toString("base64") ===
+    text.slice(padding < 0 ? text.length : -4)
+    ? bytes
+    : null;
+}
+
+/** Decodes all of them. @throws {Refused} `invalid_attachment`, naming the first that is not base64. */
+export function decodeAttachments(attachments: readonly AttachmentIn[]): AttachmentBytes[] {
+  return attachments.map(({ name, content_base64, content_type }, index) => {
+    const bytes = decodeBase64(content_base64);
+    if (bytes === null) {
+      const path = `attachments.${index}.content_base64`;
+      throw new Refused("invalid_attachment", `${path} is not base64.`, {
+        issues: [{ path, message: "must be base64 (RFC 4648 §4) with padding and nothing else in it" }],
+      });
+    }
+    return { name, content_type, disposition: "attachment", content_id: null, bytes };
+  });
+}
+
+/** @returns how many octets a file takes in a message: base64 in lines of 76 characters (RFC 2045 §6.8). */
+export function encodedSize(octets: number): number {
+  const characters = Math.ceil(octets / 3) * 4;
+  return characters + Math.ceil(characters / 76) * 2;
+}

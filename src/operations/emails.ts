@@ -1,0 +1,179 @@
+import { z } from "zod";
+import { isId } from "../ids.ts";
+import { INBOUND_STATUSES, OUTBOUND_STATUSES, type Status } from "../oversight/statuses.ts";
+import { readBodies } from "../store/mail-store.ts";
+import { callMailbox, notFound, routingOrNotFound } from "../store/mailbox-client.ts";
+import { cursor, flag, instant, limit, tagsForm, wholeNumber } from "./fields.ts";
+import { defineOperation } from "./operation.ts";
+import { emailNames, emailOf, findEmail, findMailbox, mailboxNames, mailboxOf } from "./references.ts";
+import { emailShape, emailSummaryShape } from "./shapes.ts";
+import { formedTags } from "./tags-form.ts";
+
+const STATUSES = [...new Set<Status>([...OUTBOUND_STATUSES, ...INBOUND_STATUSES])] as [Status, ...Status[]];
+
+/** One status, several with commas between them, or a list. */
+const statuses = z.preprocess(
+  (value) => (typeof value === "string" ? value.split(",") : value),
+  z.array(z.enum(STATUSES)).min(1).max(STATUSES.length),
+);
+
+const words = z.string().min(1).max(256);
+/** The object skips at most this many; beyond it a cursor goes on. */
+const MAX_OFFSET = 1_000;
+
+const inboxFields = z.strictObject({
+  ...mailboxNames,
+  limit,
+  cursor,
+  offset: wholeNumber(0, MAX_OFFSET).default(0),
+  status: statuses.optional(),
+  direction: z.enum(["inbound", "outbound"]).optional(),
+  sender: words.optional().describe("Part of the sender's address or name"),
+  subject_contains: words.optional(),
+  q: z.string().min(1).max(512).optional().describe("Full text: people, subject and body"),
+  date_after: instant.optional(),
+  date_before: instant.optional(),
+  has_attachments: flag.optional(),
+  tag: z.string().min(1).max(321).optional().describe("key, or key:value"),
+  thread_id: z.string().max(64).optional(),
+  dkim_result: z.string().min(1).max(32).optional(),
+  since_id: z.string().max(64).optional().describe("Only what came after this message, the oldest first"),
+  unread_only: flag.default(false),
+  metadata: z
+    .record(z.string().min(1).max(128), z.string().max(1_024))
+    .default({})
+    .describe("metadata.<key>=<value> in a query"),
+  tags: tagsForm,
+});
+
+export const checkInbox = defineOperation({
+  name: "check_inbox",
+  summary: "Lists a mailbox's messages, the newest first, by any combination of filters.",
+  scope: ["read"],
+  effect: "read",
+  input: inboxFields.transform(({ mailbox_id, mailbox, ...rest }, context) => ({
+    ...rest,
+    mailbox: mailboxOf({ mailbox_id, mailbox }, context),
+  })),
+  output: z.object({ emails: z.array(emailSummaryShape), cursor: z.string().nullable() }),
+  rest: [{ method: "GET", path: "/v1/mailboxes/{mailbox_id}/emails" }],
+  async handler(context, { mailbox, tags, ...filters }) {
+    const page = await callMailbox(context.env, await findMailbox(context, mailbox), (object) =>
+      object.list(context.caller, {
+        limit: filters.limit,
+        cursor: filters.cursor ?? null,
+        offset: filters.offset,
+        status: filters.status ?? null,
+        direction: filters.direction ?? null,
+        sender: filters.sender ?? null,
+        subject_contains: filters.subject_contains ?? null,
+        q: filters.q ?? null,
+        date_after: filters.date_after ?? null,
+        date_before: filters.date_before ?? null,
+        has_attachments: filters.has_attachments ?? null,
+        tag: filters.tag ?? null,
+        thread_id: filters.thread_id ?? null,
+        dkim_result: filters.dkim_result ?? null,
+        since_id: filters.since_id ?? null,
+        unread_only: filters.unread_only,
+        metadata: filters.metadata,
+      }),
+    );
+    return { status: 200, body: { ...page, emails: page.emails.map((email) => formedTags(email, tags)) } };
+  },
+});
+
+export const searchEmail = defineOperation({
+  ...checkInbox,
+  name: "search_email",
+  summary: "The same as check_inbox: finds messages by full text (q) and filters.",
+  rest: [],
+});
+
+export const readEmail = defineOperation({
+  name: "read_email",
+  summary: "Reads one message with its body. An unread one becomes read.",
+  scope: ["read"],
+  effect: "read",
+  input: z
+    .strictObject({
+      ...emailNames,
+      mark_read: flag.default(true),
+      include_html: flag.default(false).describe("Also the HTML body as it was received"),
+      tags: tagsForm,
+    })
+    .transform(({ mark_read, include_html, tags, ...names }, context) => ({
+      mark_read,
+      include_html,
+      tags,
+      reference: emailOf(names, context),
+    })),
+  output: emailShape,
+  rest: [
+    { method: "GET", path: "/v1/mailboxes/{mailbox_id}/emails/{email_id}" },
+    { method: "GET", path: "/v1/emails/{email_id}" },
+  ],
+  async handler(context, { reference, tags, ...options }) {
+    const { id, routing } = await findEmail(context, reference);
+    const { email, bodies_key } = await callMailbox(context.env, routing, (object) =>
+      object.read(context.caller, id, options),
+    );
+    if (bodies_key === null) return { status: 200, body: formedTags(email, tags) };
+    const { html, ...bodies } = await readBodies(context.env.STORE, bodies_key);
+    const whole = { ...email, ...bodies, body: bodies.text, ...(options.include_html && { html }) };
+    return { status: 200, body: formedTags(whole, tags) };
+  },
+});
+
+export const getThread = defineOperation({
+  name: "get_thread",
+  summary: "Reads a thread's messages, the oldest first.",
+  scope: ["read"],
+  effect: "read",
+  input: z
+    .strictObject({
+      thread_id: z.string().min(1).max(64),
+      mailbox_id: z.string().max(320).optional(),
+      mailbox: z.string().max(320).optional(),
+      limit,
+      cursor,
+      tags: tagsForm,
+    })
+    .transform(({ mailbox_id, mailbox, ...rest }, context) => ({
+      ...rest,
+      mailbox: mailbox_id === undefined && mailbox === undefined ? null : mailboxOf({ mailbox_id, mailbox }, context),
+    })),
+  output: z.object({
+    thread_id: z.string(),
+    subject: z.string(),
+    emails: z.array(emailShape),
+    cursor: z.string().nullable(),
+  }),
+  rest: [{ method: "GET", path: "/v1/mailboxes/{mailbox_id}/threads/{thread_id}" }],
+  async handler(context, { thread_id, mailbox, tags, ...page }) {
+    if (!isId("thr", thread_id)) throw notFound();
+    const routing = routingOrNotFound(thread_id);
+    if (mailbox !== null && (await findMailbox(context, mailbox)) !== routing) throw notFound();
+    const thread = await callMailbox(context.env, routing, (object) =>
+      object.thread(context.caller, thread_id, { limit: page.limit, cursor: page.cursor ?? null }),
+    );
+    return { status: 200, body: { ...thread, emails: thread.emails.map((email) => formedTags(email, tags)) } };
+  },
+});
+
+export const markEmail = defineOperation({
+  name: "mark_email",
+  summary: "Marks a received message as read, unread or archived.",
+  scope: ["read"],
+  effect: "annotate",
+  input: z
+    .strictObject({ ...emailNames, status: z.enum(["read", "unread", "archived"]), tags: tagsForm })
+    .transform(({ status, tags, ...names }, context) => ({ status, tags, reference: emailOf(names, context) })),
+  output: emailSummaryShape,
+  rest: [{ method: "PATCH", path: "/v1/mailboxes/{mailbox_id}/emails/{email_id}" }],
+  async handler(context, { reference, status, tags }) {
+    const { id, routing } = await findEmail(context, reference);
+    const email = await callMailbox(context.env, routing, (object) => object.mark(context.caller, id, { status }));
+    return { status: 200, body: formedTags(email, tags) };
+  },
+});

@@ -1,0 +1,109 @@
+import { canonical } from "../canonical-json.ts";
+import type { Env } from "../env.ts";
+import { Refused } from "../errors.ts";
+import { newId, newRoutingNumber } from "../ids.ts";
+import type { Caller } from "../oversight/caller.ts";
+import { isLooser } from "../oversight/modes.ts";
+import { findReservation, reserveMailbox } from "../store/directory.ts";
+import { mailboxObject } from "../store/mailbox-client.ts";
+import type { Mailbox } from "./shapes.ts";
+
+/** Making a mailbox: the address is reserved in D1, then the object is made. */
+
+/** A new mailbox before it has an id. */
+export type MailboxPlan = Omit<Mailbox, "id" | "created_at">;
+
+/** The loosest mode that is granted without asking a human. */
+const GRANTED_MODE = "gated_send";
+const ROUTING_ATTEMPTS = 5;
+
+/** A mailbox with nothing but its defaults: the strictest that still lets mail through. */
+export function defaultPlan(tenantId: string, address: string): MailboxPlan {
+  return {
+    tenant_id: tenantId,
+    address,
+    display_name: null,
+    oversight_mode: GRANTED_MODE,
+    approver_email: null,
+    approver_pending: false,
+    identity_signing: true,
+    ai_disclosure: true,
+    identity_format: "compact",
+    auto_cc: [],
+    auto_bcc: [],
+    forward_inbound: null,
+    signature_block: null,
+    default_gate_timing: "gate_first",
+    scheduling_enabled: false,
+    mcp_configured: false,
+    risk_threshold: null,
+    oversight_keys_may_decide: false,
+    is_active: true,
+  };
+}
+
+/** In words, what each setting of a new mailbox would give away; null if nothing. */
+const GIVES_AWAY: readonly ((plan: MailboxPlan) => string | null)[] = [
+  ({ oversight_mode }) =>
+    isLooser(oversight_mode, GRANTED_MODE)
+      ? `its oversight mode is ${oversight_mode}: it sends without being asked`
+      : null,
+  (plan) => (plan.oversight_keys_may_decide ? "programs with an oversight key may decide in place of people" : null),
+  (plan) => (plan.ai_disclosure ? null : "its mail does not say that an AI wrote it"),
+  (plan) => (plan.identity_signing ? null : "its mail is not signed with its agent's identity"),
+  ({ auto_cc }) => (auto_cc.length ? `a copy of everything it sends goes to ${auto_cc.join(", ")}` : null),
+  ({ auto_bcc }) => (auto_bcc.length ? `a hidden copy of everything it sends goes to ${auto_bcc.join(", ")}` : null),
+];
+
+/** @returns what the operator has to allow before this mailbox is made, in words; null if nothing. */
+export function whatPlanGivesAway(plan: MailboxPlan): string | null {
+  const given = GIVES_AWAY.map((words) => words(plan)).filter((words) => words !== null);
+  if (given.length === 0) return null;
+  const approver = plan.approver_email === null ? [] : [`its messages are decided by ${plan.approver_email}`];
+  return `For the new mailbox ${plan.address}: ${[...given, ...approver].join("; ")}.`;
+}
+
+/** What a repeated call must have in common with the first. */
+function sameWish(mailbox: Mailbox, plan: MailboxPlan): boolean {
+  const { approver_pending: _pending, ...wanted } = plan;
+  const { id: _id, created_at: _at, approver_pending: _was, ...has } = mailbox;
+  return canonical(has) === canonical(wanted);
+}
+
+/** @returns whether this very mailbox is reserved by the tenant already: a repeated call, or one that broke off. */
+export async function isReserved(env: Env, plan: MailboxPlan): Promise<boolean> {
+  const held = await findReservation(env.DB, plan.address);
+  return held !== null && held.tenant_id === plan.tenant_id && sameWish(held.settings, plan);
+}
+
+/**
+ * Makes the mailbox, or finishes what an earlier call with the same wish left unfinished.
+ * @returns the mailbox, and whether it was there before.
+ * @throws {Refused} `address_taken` if another has it, or the same tenant with other settings.
+ */
+export async function makeMailbox(
+  env: Env,
+  caller: Caller,
+  plan: MailboxPlan,
+  now: number,
+): Promise<{ mailbox: Mailbox; existed: boolean }> {
+  for (let attempt = 0; attempt < ROUTING_ATTEMPTS; attempt++) {
+    const routing = newRoutingNumber();
+    const mailbox: Mailbox = { ...plan, id: newId("mbx", now, routing), created_at: new Date(now).toISOString() };
+    const reservation = await reserveMailbox(env.DB, plan.address, routing, mailbox);
+    if (reservation === "routing_taken") continue;
+    // Reserved. A crash here leaves a row without an object, which the same call by the same tenant finishes below.
+    if (reservation === "reserved") return { mailbox: await create(env, caller, mailbox), existed: false };
+    if (reservation.tenant_id !== plan.tenant_id || !sameWish(reservation.settings, plan)) throw taken(plan.address);
+    return { mailbox: await create(env, caller, reservation.settings), existed: true };
+  }
+  throw new Error("no free routing number was found");
+}
+
+async function create(env: Env, caller: Caller, mailbox: Mailbox): Promise<Mailbox> {
+  return mailboxObject(env, mailbox.id, (object) => object.create(caller, mailbox));
+}
+
+function taken(address: string): Refused {
+  return new Refused("address_taken", `${address} is taken.`, { hint: "Choose another address." });
+}

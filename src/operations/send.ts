@@ -1,0 +1,73 @@
+import { z } from "zod";
+import { callMailbox } from "../store/mailbox-client.ts";
+import { addresses, flag, tagsForm } from "./fields.ts";
+import { bodyOf, messageFields, subject } from "./message-in.ts";
+import { defineOperation } from "./operation.ts";
+import { emailNames, emailOf, findEmail, routeMailbox, senderNames, senderOf } from "./references.ts";
+import { emailSummaryShape, sendAnswerShape } from "./shapes.ts";
+import { submitMessage } from "./submission.ts";
+import { formedTags } from "./tags-form.ts";
+
+export const sendEmail = defineOperation({
+  name: "send_email",
+  summary: "Sends an email, or holds it for a human where the mailbox's oversight mode says so.",
+  scope: ["send"],
+  effect: "send",
+  input: z
+    .strictObject({ ...senderNames, to: addresses, subject, ...messageFields })
+    .transform(({ mailbox_id, mailbox, from, from_address, markdown, text, body, html, ...rest }, context) => ({
+      ...rest,
+      sender: senderOf({ mailbox_id, mailbox, from, from_address }, context),
+      content: bodyOf({ markdown, text, body, html }, context),
+    })),
+  output: sendAnswerShape,
+  rest: [{ method: "POST", path: "/v1/mailboxes/{mailbox_id}/send" }],
+  async handler(context, { sender, ...message }) {
+    return submitMessage(context, "send_email", await routeMailbox(context, sender), message, null);
+  },
+});
+
+export const replyEmail = defineOperation({
+  name: "reply_email",
+  summary: "Answers a message in its thread. Recipients and subject come from it unless they are given.",
+  scope: ["send"],
+  effect: "send",
+  input: z
+    .strictObject({
+      ...emailNames,
+      to: addresses.optional(),
+      subject: subject.optional(),
+      reply_all: flag.default(false).describe("Also to the others it was addressed to"),
+      ...messageFields,
+    })
+    .transform(({ email_id, message_id, mailbox_id, mailbox, markdown, text, body, html, ...rest }, context) => ({
+      ...rest,
+      reference: emailOf({ email_id, message_id, mailbox_id, mailbox }, context),
+      content: bodyOf({ markdown, text, body, html }, context),
+    })),
+  output: sendAnswerShape,
+  rest: [{ method: "POST", path: "/v1/mailboxes/{mailbox_id}/reply/{email_id}" }],
+  async handler(context, { reference, reply_all, ...message }) {
+    const email = await findEmail(context, reference);
+    return submitMessage(context, "reply_email", email.routing, message, { email_id: email.id, all: reply_all });
+  },
+});
+
+export const cancelMessage = defineOperation({
+  name: "cancel_message",
+  summary: "Takes back a message that has not been handed over for delivery yet.",
+  scope: ["send", "oversight"],
+  effect: null,
+  input: z
+    .strictObject({ ...emailNames, reason: z.string().max(1_000).optional(), tags: tagsForm })
+    .transform(({ reason, tags, ...names }, context) => ({ reason, tags, reference: emailOf(names, context) })),
+  output: emailSummaryShape,
+  rest: [{ method: "POST", path: "/v1/mailboxes/{mailbox_id}/emails/{email_id}/cancel" }],
+  async handler(context, { reference, reason, tags }) {
+    const email = await findEmail(context, reference);
+    const cancelled = await callMailbox(context.env, email.routing, (object) =>
+      object.cancel(context.caller, email.id, reason ?? null),
+    );
+    return { status: 200, body: formedTags(cancelled, tags) };
+  },
+});

@@ -1,0 +1,210 @@
+import { z } from "zod";
+import type { Env } from "../env.ts";
+import { Refused, unwrap } from "../errors.ts";
+import { newId } from "../ids.ts";
+import { comparableAddress, domainOf } from "../mail/address.ts";
+import { type DnsRecord, domainDnsRecords, generateDkimKeys } from "../mail/dkim-keys.ts";
+import type { Caller } from "../oversight/caller.ts";
+import { findDomainKeys, findReservation, findTenant, insertOwnDomain } from "../store/directory.ts";
+import { dkimKeyContext, type StoredDkimKey } from "../store/domains.ts";
+import { callTenant } from "../store/mailbox-client.ts";
+import { deriveKey, seal } from "../store/secrets.ts";
+import { keyName, refuseConflict } from "./api-keys.ts";
+import { agentId, flag, headerText } from "./fields.ts";
+import { mailboxSettingsIn, readCopies, readMailboxAddress } from "./mailbox-settings.ts";
+import { defaultPlan, type MailboxPlan, makeMailbox } from "./new-mailbox.ts";
+import { personAddress } from "./people.ts";
+import { type Account, type Mailbox, scopeSchema } from "./shapes.ts";
+
+/** Making a tenant. The person who runs the deployment does it, so nothing here waits for anyone's code. */
+
+const address = z.string().min(3).max(320);
+
+/** What `POST /setup` takes. */
+export const setupIn = z.strictObject({
+  name: headerText(100, 1),
+  operator_email: address,
+  approvers: z.array(address).max(50).default([]),
+  mailboxes: z
+    .array(
+      z.strictObject({
+        address_local: z.string().min(1).max(64),
+        ...mailboxSettingsIn,
+        identity_signing: flag.optional(),
+      }),
+    )
+    .max(100)
+    .default([]),
+  keys: z
+    .array(
+      z.strictObject({
+        name: keyName,
+        scopes: z
+          .array(scopeSchema)
+          .min(1)
+          .max(4)
+          .transform((scopes) => [...new Set(scopes)]),
+        test: flag.default(false),
+        agent_id: agentId.nullable().default(null),
+        mailboxes: z
+          .array(z.string())
+          .min(1)
+          .max(100)
+          .nullable()
+          .default(null)
+          .describe("Local parts of this call's mailboxes to bind the key to"),
+      }),
+    )
+    .max(50)
+    .default([]),
+});
+export type SetupIn = z.output<typeof setupIn>;
+
+export interface SetupAnswer {
+  tenant_id: string;
+  account: Account;
+  mailboxes: Mailbox[];
+  /** The plain keys by name. They are nowhere else. */
+  keys: Record<string, string>;
+  dns_records: DnsRecord[];
+}
+
+/** The person at the set-up door, as the objects see them. */
+function operatorOf(tenantId: string): Caller {
+  return {
+    tenant_id: tenantId,
+    key_id: "setup",
+    created_by: null,
+    scopes: ["admin"],
+    mailbox_ids: null,
+    agent_id: null,
+    bound_agent_id: null,
+    test: false,
+    via: "system",
+  };
+}
+
+/** The deployment's own domain: its DKIM keys are made at the first set-up and stay. @returns the records to publish. */
+async function ownDomain(env: Env, now: number): Promise<DnsRecord[]> {
+  const domain = domainOf(`@${env.MAIL_DOMAIN}`);
+  const stored =
+    (await findDomainKeys(env.DB, domain)) ?? (await insertOwnDomain(env.DB, domain, freshKeys(env, domain), now));
+  const keys = stored.map(({ selector, algorithm, public_key }) => ({
+    selector,
+    algorithm,
+    public_key_base64: public_key,
+  }));
+  return domainDnsRecords(domain, keys, { mxHost: env.INBOUND_RECEIVED_BY });
+}
+
+function freshKeys(env: Env, domain: string): StoredDkimKey[] {
+  const key = deriveKey(env.MASTER_KEY, "dkim-key");
+  return generateDkimKeys().map(({ selector, algorithm, private_key_pem, public_key_base64 }) => ({
+    selector,
+    algorithm,
+    public_key: public_key_base64,
+    private_key: seal(key, dkimKeyContext(domain, selector), Buffer.from(private_key_pem)),
+  }));
+}
+
+/** Everything that can be refused, before anything is made. */
+interface Plan {
+  operator_email: string;
+  approvers: string[];
+  mailboxes: MailboxPlan[];
+}
+
+async function planOf(env: Env, tenantId: string, input: SetupIn): Promise<Plan> {
+  for (const { scopes } of input.keys) refuseConflict(scopes);
+  refuseRepeated(
+    input.keys.map(({ name }) => name),
+    "keys",
+  );
+  const operator_email = await personAddress(env, input.operator_email, "operator_email");
+  const approvers: string[] = [];
+  for (const [index, text] of input.approvers.entries())
+    approvers.push(await personAddress(env, text, `approvers.${index}`));
+  const confirmed = new Set([operator_email, ...approvers].map(comparableAddress));
+  const mailboxes: MailboxPlan[] = [];
+  for (const [index, { address_local, approver_email, auto_cc, auto_bcc, ...settings }] of input.mailboxes.entries()) {
+    const approver = approver_email
+      ? await personAddress(env, approver_email, `mailboxes.${index}.approver_email`)
+      : null;
+    const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
+    mailboxes.push({
+      ...defaultPlan(tenantId, readMailboxAddress(env, { address_local })),
+      ...given,
+      auto_cc: readCopies(auto_cc, `mailboxes.${index}.auto_cc`) ?? [],
+      auto_bcc: readCopies(auto_bcc, `mailboxes.${index}.auto_bcc`) ?? [],
+      approver_email: approver,
+      approver_pending: approver !== null && !confirmed.has(comparableAddress(approver)),
+    });
+  }
+  refuseRepeated(
+    mailboxes.map((plan) => plan.address),
+    "mailboxes",
+  );
+  for (const plan of mailboxes) await refuseTaken(env, plan);
+  return { operator_email, approvers, mailboxes };
+}
+
+function refuseRepeated(names: readonly string[], path: string): void {
+  if (new Set(names).size === names.length) return;
+  throw new Refused("invalid_input", `Two of the ${path} have the same name.`, {
+    issues: [{ path, message: "names one twice" }],
+  });
+}
+
+async function refuseTaken(env: Env, plan: MailboxPlan): Promise<void> {
+  const held = await findReservation(env.DB, plan.address);
+  if (held && held.tenant_id !== plan.tenant_id) throw new Refused("address_taken", `${plan.address} is taken.`);
+}
+
+function boundMailboxes(env: Env, names: readonly string[] | null, mailboxes: readonly Mailbox[]): string[] | null {
+  return (
+    names?.map((name) => {
+      const wanted = readMailboxAddress(env, { address_local: name });
+      const found = mailboxes.find((mailbox) => mailbox.address === wanted);
+      if (found) return found.id;
+      throw new Refused("invalid_input", `${name} is none of this call's mailboxes.`, {
+        issues: [{ path: "keys", message: "names a mailbox that this call does not make" }],
+      });
+    }) ?? null
+  );
+}
+
+/**
+ * Makes a tenant with its mailboxes and keys. A repeated call with the same name and operator finds that tenant and what is
+ * there already, and makes its keys anew, since theirs cannot be shown again.
+ * @param now milliseconds since the epoch.
+ * @throws {Refused} before anything is made, unless an address is taken in the same moment.
+ */
+export async function setUp(env: Env, input: SetupIn, now: number): Promise<SetupAnswer> {
+  const known = await findTenant(env.DB, input.name, input.operator_email);
+  const tenantId = known ?? newId("ten", now);
+  const { operator_email, approvers, mailboxes: plans } = await planOf(env, tenantId, input);
+  boundOrRefuse(env, input, plans);
+  const dns_records = await ownDomain(env, now);
+  const operator = operatorOf(tenantId);
+  const tenant = { id: tenantId, name: input.name, operator_email, confirmed_approvers: approvers };
+  unwrap(await callTenant(env, tenantId, (object) => object.provision(tenant)));
+  for (const approver of approvers)
+    await callTenant(env, tenantId, (object) => object.confirmApprover(operator, approver));
+  const mailboxes: Mailbox[] = [];
+  for (const plan of plans) mailboxes.push((await makeMailbox(env, operator, plan, now)).mailbox);
+  const keys: Record<string, string> = {};
+  for (const { name, scopes, test, agent_id, mailboxes: bound } of input.keys) {
+    const key = { name, scopes, test, agent_id, mailbox_ids: boundMailboxes(env, bound, mailboxes) };
+    keys[name] = unwrap(
+      await callTenant(env, tenantId, (object) => object.createKey(null, key), { repeatable: false }),
+    ).key;
+  }
+  const account = unwrap(await callTenant(env, tenantId, (object) => object.account(operator)));
+  return { tenant_id: tenantId, account, mailboxes, keys, dns_records };
+}
+
+/** Before anything is made: each mailbox that a key is bound to is one of this call's. */
+function boundOrRefuse(env: Env, input: SetupIn, plans: readonly MailboxPlan[]): void {
+  const planned = plans.map((plan) => ({ ...plan, id: "", created_at: "" }));
+  for (const { mailboxes } of input.keys) boundMailboxes(env, mailboxes, planned);
+}

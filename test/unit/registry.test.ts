@@ -1,0 +1,85 @@
+import { describe, expect, test } from "vitest";
+import { z } from "zod";
+import { inputFields } from "../../src/doors/admit.ts";
+import { OPERATIONS } from "../../src/operations/registry.ts";
+import { SCOPES } from "../../src/oversight/caller.ts";
+
+describe("the registry", () => {
+  test("has each operation once, under a name that every door can carry", () => {
+    const names = OPERATIONS.map(({ name }) => name);
+    expect(new Set(names).size).toBe(names.length);
+    for (const name of names) expect(name).toMatch(/^[a-z]+(_[a-z]+)*$/);
+  });
+
+  test("serves each method and path by one operation", () => {
+    const bindings = OPERATIONS.flatMap(({ rest }) =>
+      rest.map(({ method, path }) => `${method} ${path.replace(/\{\w+\}/g, "{}")}`),
+    );
+    expect(new Set(bindings).size).toBe(bindings.length);
+  });
+
+  test("has API.md's paths, scopes and effects", () => {
+    const table = OPERATIONS.map(({ name, scope, effect, rest }) =>
+      [name, scope.join(" or "), effect ?? "-", ...rest.map(({ method, path }) => `${method} ${path}`)].join(" | "),
+    );
+    const email = "/v1/mailboxes/{mailbox_id}/emails/{email_id}";
+    expect(table).toEqual([
+      "create_mailbox | admin | administer | POST /v1/mailboxes",
+      "list_mailboxes | read | - | GET /v1/mailboxes",
+      "get_mailbox | read | - | GET /v1/mailboxes/{mailbox_id}",
+      "update_mailbox | admin | administer | PATCH /v1/mailboxes/{mailbox_id}",
+      "send_email | send | send | POST /v1/mailboxes/{mailbox_id}/send",
+      "reply_email | send | send | POST /v1/mailboxes/{mailbox_id}/reply/{email_id}",
+      `cancel_message | send or oversight | - | POST ${email}/cancel`,
+      "check_inbox | read | read | GET /v1/mailboxes/{mailbox_id}/emails",
+      "search_email | read | read",
+      `read_email | read | read | GET ${email} | GET /v1/emails/{email_id}`,
+      "get_thread | read | read | GET /v1/mailboxes/{mailbox_id}/threads/{thread_id}",
+      `mark_email | read | annotate | PATCH ${email}`,
+      `tag_email | send | annotate | PUT ${email}/tags`,
+      `get_tags | read | read | GET ${email}/tags`,
+      `delete_tag | send | annotate | DELETE ${email}/tags/{key}`,
+      `download_attachment | read | read | GET ${email}/attachments/{filename}`,
+      "list_pending | oversight or send | - | GET /v1/oversight/pending",
+      "get_pending | oversight or send | - | GET /v1/oversight/pending/{pending_id}",
+      "decide_email | oversight | decide | POST /v1/oversight/decide",
+      "create_api_key | admin | administer | POST /v1/api-keys",
+      "list_api_keys | admin | - | GET /v1/api-keys",
+      "revoke_api_key | admin | administer | DELETE /v1/api-keys/{id}",
+      "get_account | read | - | GET /v1/account",
+      "get_audit_log | admin | - | GET /v1/audit-log",
+    ]);
+  });
+});
+
+describe.each(OPERATIONS.map((operation) => [operation.name, operation] as const))("%s", (_name, operation) => {
+  test("says what it does in a sentence, and names real scopes", () => {
+    expect(operation.summary).toMatch(/^[A-Z].*\.$/);
+    expect(operation.scope.length).toBeGreaterThan(0);
+    for (const scope of operation.scope) expect(SCOPES).toContain(scope);
+  });
+
+  test("has an input field for each path parameter", () => {
+    const fields = Object.keys(inputFields(operation.input));
+    for (const { path } of operation.rest) {
+      for (const [, name] of path.matchAll(/\{(\w+)\}/g)) expect(fields).toContain(name);
+    }
+  });
+
+  test("refuses a field it does not know", () => {
+    const { error } = operation.input.safeParse({ no_such_field: 1 });
+    expect(error?.issues).toContainEqual(
+      expect.objectContaining({ code: "unrecognized_keys", keys: ["no_such_field"] }),
+    );
+  });
+
+  test("has schemas that can be written as JSON Schema", () => {
+    for (const [schema, io] of [
+      [operation.input, "input"],
+      [operation.output, "output"],
+    ] as const) {
+      const json = z.toJSONSchema(schema, { io, unrepresentable: "any" });
+      expect(json).toBeTypeOf("object");
+    }
+  });
+});

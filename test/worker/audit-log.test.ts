@@ -1,0 +1,149 @@
+import { runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { beforeAll, describe, expect, test } from "vitest";
+import { MailboxObject } from "../../durable-objects/mailbox.ts";
+import type { Entry } from "../../src/audit/entry.ts";
+import { entryText, hashEntryText } from "../../src/audit/entry.ts";
+import type { SendAnswer } from "../../src/operations/shapes.ts";
+import { call, keyOf, makeTenant, type TestTenant } from "../support/door-harness.ts";
+
+type Shown = Entry & {
+  hash: string;
+  personal: Record<string, unknown> | null;
+  resource_type: string;
+  resource_id: string;
+  actor_key_id: string | null;
+  metadata: Record<string, unknown>;
+  created_at: string;
+};
+
+let tenant: TestTenant;
+let emailId: string;
+
+async function drained({ mailboxes }: TestTenant): Promise<void> {
+  for (const { id } of mailboxes) {
+    const stub: DurableObjectStub = env.MAILBOX.getByName(id.slice(-8));
+    await runInDurableObject(stub, async (object: unknown) => {
+      if (object instanceof MailboxObject) await object.settled();
+    });
+  }
+}
+
+async function entries(query = "", key = keyOf(tenant, "admin")): Promise<{ entries: Shown[]; cursor: string | null }> {
+  const { status, body } = await call<{ entries: Shown[]; cursor: string | null }>(`/v1/audit-log?${query}`, { key });
+  expect(status, JSON.stringify(body)).toBe(200);
+  return body;
+}
+
+beforeAll(async () => {
+  tenant = await makeTenant(["gated_send", "gated_send"], ([, second]) => [
+    { name: "bound", scopes: ["admin"], mailboxes: [second] },
+  ]);
+  const json = {
+    to: "ana@customer.example",
+    subject: "Secret offer",
+    text: "Hello",
+    mailbox_id: tenant.mailbox.id,
+    agent_id: "alice",
+  };
+  emailId = (await call<SendAnswer>("/v1/send_email", { key: keyOf(tenant, "agent"), json })).body.id;
+  await drained(tenant);
+});
+
+describe("get_audit_log", () => {
+  test("gives entries whose hashes hold, under all their names, personal fields opened", async () => {
+    const [held] = (await entries("action=message.held")).entries;
+    expect(held).toMatchObject({
+      action: "message.held",
+      resource_type: "email",
+      resource_id: emailId,
+      metadata: held?.detail,
+      created_at: held?.at,
+      actor_key_id: held?.actor.key_id,
+      personal: { subject: "Secret offer", to: ["ana@customer.example"] },
+    });
+    if (!held) throw new Error("there is no entry");
+    const {
+      hash,
+      personal: _p,
+      resource_type: _t,
+      resource_id: _i,
+      actor_key_id: _k,
+      metadata: _m,
+      created_at: _c,
+      ...entry
+    } = held;
+    expect(hashEntryText(entryText(entry))).toBe(hash);
+    expect(JSON.stringify(entry)).not.toContain("Secret offer");
+  });
+
+  test("an erased data key leaves the entry whole and its personal fields null", async () => {
+    const json = { to: "bob@customer.example", subject: "To be erased", text: "x", mailbox_id: tenant.mailbox.id };
+    const { body } = await call<SendAnswer>("/v1/send_email", { key: keyOf(tenant, "agent"), json });
+    await drained(tenant);
+    await env.DB.prepare("DELETE FROM data_keys WHERE kid = ?").bind(body.id).run();
+    const [held] = (await entries(`email_id=${body.id}&action=message.held`)).entries;
+    expect(held).toMatchObject({ personal: null, resource_id: body.id });
+  });
+
+  test("is filtered by each of its fields, alone and together", async () => {
+    const count = async (query: string) => (await entries(`limit=100&${query}`)).entries.length;
+    const all = await count("");
+    expect(await count(`email_id=${emailId}`)).toBe(1);
+    expect(await count(`email_id=${emailId.replace("em_", "pend_")}`)).toBe(1);
+    expect(await count("agent_id=alice")).toBe(1);
+    expect(await count("agent_id=nobody")).toBe(0);
+    expect(await count(`mailbox_id=${tenant.mailboxes[1]?.id}`)).toBe(1);
+    expect(await count("action=mailbox.created")).toBe(2);
+    expect(await count(`action=mailbox.created&mailbox_id=${tenant.mailbox.id}`)).toBe(1);
+    expect(await count(`agent_id=alice&email_id=${emailId}&domain=agents.test`)).toBe(1);
+    expect(await count("from=2020-01-01")).toBe(all);
+    expect(await count("to=2020-01-01")).toBe(0);
+    const [newest] = (await entries("limit=1")).entries;
+    expect(await count(`from=${newest?.at}`)).toBeGreaterThan(0);
+    expect(await count(`to=${newest?.at}`)).toBeLessThan(all);
+  });
+
+  test("is paged, newest first, without an entry left out or given twice", async () => {
+    const all = (await entries("limit=100")).entries.map(({ id }) => id);
+    const paged: string[] = [];
+    for (let cursor: string | null = ""; cursor !== null; ) {
+      const page = await entries(`limit=3${cursor === "" ? "" : `&cursor=${cursor}`}`);
+      paged.push(...page.entries.map(({ id }) => id));
+      cursor = page.cursor;
+    }
+    expect(paged).toEqual(all);
+    expect(all).toEqual([...all].sort().reverse());
+  });
+
+  test("shows a key bound to a mailbox that mailbox's entries only", async () => {
+    const { entries: seen } = await entries("limit=100", keyOf(tenant, "bound"));
+    expect(seen.length).toBeGreaterThan(0);
+    expect(new Set(seen.map(({ log }) => log))).toEqual(new Set([tenant.mailboxes[1]?.id]));
+  });
+
+  test("a sparse filter examines a bounded stretch and goes on with its cursor", async () => {
+    const other = await makeTenant();
+    const rows = Array.from({ length: 1_205 }, (_, seq) => ({
+      seq,
+      id: `aud_${String(seq).padStart(26, "0")}`,
+      email: seq === 3 ? "em_rare" : null,
+      mailbox: seq === 7 ? "mbx_rare" : null,
+    }));
+    await env.DB.prepare(
+      `INSERT INTO audit_log (log, seq, id, tenant_id, at, action, mailbox_id, email_id, hash, entry)
+       SELECT 'filler', json_extract(value, '$.seq'), json_extract(value, '$.id'), ?2, '2001-01-01T00:00:00.000Z', 'filler',
+         json_extract(value, '$.mailbox'), json_extract(value, '$.email'), 'x', '{"actor":{},"resource":{},"detail":{}}' FROM json_each(?1)`,
+    )
+      .bind(JSON.stringify(rows), other.id)
+      .run();
+    const key = keyOf(other, "admin");
+    const first = await entries("mailbox_id=mbx_rare", key);
+    expect(first.entries).toEqual([]);
+    expect(first.cursor).not.toBeNull();
+    const second = await entries(`mailbox_id=mbx_rare&cursor=${first.cursor}`, key);
+    expect(second.entries).toHaveLength(1);
+    expect(second.cursor).toBeNull();
+    expect((await entries("email_id=em_rare", key)).entries).toHaveLength(1);
+  });
+});
