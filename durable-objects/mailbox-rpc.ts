@@ -145,7 +145,7 @@ export interface StoredEmail {
 export interface ThreadPage {
   thread_id: string;
   subject: string;
-  emails: Email[];
+  emails: StoredEmail[];
   cursor: string | null;
 }
 

@@ -189,7 +189,7 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
       return accepted({
         thread_id: threadId,
         subject: first.record.subject,
-        emails: shown.map((message) => this.storedEmail(message, false).email),
+        emails: shown.map((message) => this.storedEmail(message, false)),
         cursor: all.length > page.limit && last ? encodeCursor({ seq: last.seq, order: "asc" }) : null,
       });
     });

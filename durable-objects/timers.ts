@@ -36,7 +36,11 @@ export function backoff(attempts: number): number {
 
 /** The timers of one object. Writes belong inside its `commit`. */
 export class Timers {
-  constructor(private readonly sql: SqlStorage) {}
+  private readonly sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.sql = sql;
+  }
 
   set(kind: string, ref: string, due: number, options: { attempts?: number; leased?: boolean } = {}): void {
     this.sql.exec(

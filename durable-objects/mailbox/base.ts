@@ -239,6 +239,8 @@ export function notFound(): Outcome<never> {
 
 /** The one who acts, as the audit log names them. */
 export function actorOf(caller: Caller): Actor {
+  // Set-up: the person who holds the deployment's own token.
+  if (caller.via === "system") return { type: "human", id: "operator", via: "system" };
   return {
     type: "agent",
     id: caller.agent_id ?? caller.key_id,

@@ -142,7 +142,11 @@ export function everyAddress({ record }: Message): MailAddress[] {
 
 /** The messages of one mailbox. Writes belong inside the object's `commit`. */
 export class Messages {
-  constructor(private readonly sql: SqlStorage) {}
+  private readonly sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.sql = sql;
+  }
 
   find(id: string): Message | null {
     return this.select("WHERE id = ?", id)[0] ?? null;

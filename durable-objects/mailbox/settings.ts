@@ -16,8 +16,7 @@ const LOOSENS: { [K in keyof Required<MailboxChange>]: (to: Mailbox[K], now: Mai
     to !== now.approver_email
       ? `its messages are decided by ${to ?? "the operator alone"} (now ${now.approver_email ?? "the operator"})`
       : null,
-  approver_pending: (to, now) =>
-    !to && now.approver_pending ? `${now.approver_email} is confirmed as its approver` : null,
+  approver_pending: (to, now) => (!to && now.approver_pending ? "the operator confirms its approver" : null),
   ai_disclosure: (to, now) => (!to && now.ai_disclosure ? "its mail no longer says that an AI wrote it" : null),
   auto_cc: (to) => (to.length ? `a copy of everything it sends goes to ${to.join(", ")}` : null),
   auto_bcc: (to) => (to.length ? `a hidden copy of everything it sends goes to ${to.join(", ")}` : null),

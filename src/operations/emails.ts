@@ -1,12 +1,13 @@
 import { z } from "zod";
+import type { StoredEmail } from "../../durable-objects/mailbox-rpc.ts";
 import { isId } from "../ids.ts";
 import { INBOUND_STATUSES, OUTBOUND_STATUSES, type Status } from "../oversight/statuses.ts";
 import { readBodies } from "../store/mail-store.ts";
 import { callMailbox, notFound, routingOrNotFound } from "../store/mailbox-client.ts";
 import { cursor, flag, instant, limit, tagsForm, wholeNumber } from "./fields.ts";
-import { defineOperation } from "./operation.ts";
+import { defineOperation, type OperationContext } from "./operation.ts";
 import { emailNames, emailOf, findEmail, findMailbox, mailboxNames, mailboxOf } from "./references.ts";
-import { emailShape, emailSummaryShape } from "./shapes.ts";
+import { type Email, emailShape, emailSummaryShape } from "./shapes.ts";
 import { formedTags } from "./tags-form.ts";
 
 const STATUSES = [...new Set<Status>([...OUTBOUND_STATUSES, ...INBOUND_STATUSES])] as [Status, ...Status[]];
@@ -90,6 +91,13 @@ export const searchEmail = defineOperation({
   rest: [],
 });
 
+/** Long bodies lie in R2; the object has their beginnings. HTML is given only where it was asked for. */
+async function withWholeBodies({ env }: OperationContext, { email, bodies_key }: StoredEmail): Promise<Email> {
+  if (bodies_key === null) return email;
+  const { html, ...bodies } = await readBodies(env.STORE, bodies_key);
+  return { ...email, ...bodies, body: bodies.text, ...("html" in email && { html }) };
+}
+
 export const readEmail = defineOperation({
   name: "read_email",
   summary: "Reads one message with its body. An unread one becomes read.",
@@ -115,13 +123,8 @@ export const readEmail = defineOperation({
   ],
   async handler(context, { reference, tags, ...options }) {
     const { id, routing } = await findEmail(context, reference);
-    const { email, bodies_key } = await callMailbox(context.env, routing, (object) =>
-      object.read(context.caller, id, options),
-    );
-    if (bodies_key === null) return { status: 200, body: formedTags(email, tags) };
-    const { html, ...bodies } = await readBodies(context.env.STORE, bodies_key);
-    const whole = { ...email, ...bodies, body: bodies.text, ...(options.include_html && { html }) };
-    return { status: 200, body: formedTags(whole, tags) };
+    const stored = await callMailbox(context.env, routing, (object) => object.read(context.caller, id, options));
+    return { status: 200, body: formedTags(await withWholeBodies(context, stored), tags) };
   },
 });
 
@@ -157,7 +160,8 @@ export const getThread = defineOperation({
     const thread = await callMailbox(context.env, routing, (object) =>
       object.thread(context.caller, thread_id, { limit: page.limit, cursor: page.cursor ?? null }),
     );
-    return { status: 200, body: { ...thread, emails: thread.emails.map((email) => formedTags(email, tags)) } };
+    const emails = await Promise.all(thread.emails.map((stored) => withWholeBodies(context, stored)));
+    return { status: 200, body: { ...thread, emails: emails.map((email) => formedTags(email, tags)) } };
   },
 });
 

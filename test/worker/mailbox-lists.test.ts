@@ -197,7 +197,7 @@ describe("what arrives", () => {
     expect(await threadOf(reply?.email_id)).toBe(sent?.thread_id);
     expect(await threadOf(intruder?.email_id)).not.toBe(sent?.thread_id);
     const thread = unwrap(await box.stub.thread(box.agent, sent?.thread_id ?? "", { limit: 10, cursor: null }));
-    expect(thread.emails.map(({ subject }) => subject)).toEqual(["Offer", "Re: Offer"]);
+    expect(thread.emails.map(({ email }) => email.subject)).toEqual(["Offer", "Re: Offer"]);
   });
 
   test("is answered to its Reply-To, with In-Reply-To and References", async () => {
