@@ -161,6 +161,7 @@ export async function startWorld(options: WorldOptions): Promise<RunningWorld> {
         MAIL_DOMAIN,
         DOH_URL: dns.url,
         INBOUND_RECEIVED_BY: RECEIVED_BY,
+        INBOUND_MX: RECEIVED_BY,
         TRANSPORT: "smtp",
         SMTP_HOST: LOOPBACK,
         SMTP_PORT: String(outbound.port),

@@ -25,6 +25,10 @@ export interface Env {
   MAIL_DOMAIN: string;
   DOH_URL: string;
   INBOUND_RECEIVED_BY: string;
+  /** The host that takes inbound mail, for the MX record that set-up lists. Email Routing sets its own, so there it is left out. */
+  INBOUND_MX?: string;
+  /** What the relay asks to be included in SPF, for the record that set-up lists. */
+  SPF_INCLUDE?: string;
   TRANSPORT: "smtp" | "cloudflare";
   SMTP_HOST?: string;
   SMTP_PORT?: string;

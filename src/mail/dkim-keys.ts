@@ -74,11 +74,14 @@ export function txtStrings(value: string): string[] {
 export function domainDnsRecords(
   domain: string,
   keys: readonly Omit<DkimKey, "private_key_pem">[],
-  hosts: { mxHost: string; spfInclude?: string },
+  hosts: { mxHost?: string | undefined; spfInclude?: string | undefined },
 ): DnsRecord[] {
-  const spf = ["v=spf1", "mx", ...(hosts.spfInclude ? [`include:${hosts.spfInclude}`] : []), "~all"].join(" ");
+  const { mxHost, spfInclude } = hosts;
+  const spf = ["v=spf1", ...(mxHost ? ["mx"] : []), ...(spfInclude ? [`include:${spfInclude}`] : []), "~all"].join(" ");
   return [
-    { type: "MX", name: domain, value: `10 ${hosts.mxHost}`, purpose: "inbound", required: true },
+    ...(mxHost
+      ? [{ type: "MX", name: domain, value: `10 ${mxHost}`, purpose: "inbound", required: true } as const]
+      : []),
     { type: "TXT", name: domain, value: spf, purpose: "spf", required: true },
     ...keys.map((key) => dkimDnsRecord(domain, key)),
     {

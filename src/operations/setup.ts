@@ -94,7 +94,7 @@ async function ownDomain(env: Env, now: number): Promise<DnsRecord[]> {
     algorithm,
     public_key_base64: public_key,
   }));
-  return domainDnsRecords(domain, keys, { mxHost: env.INBOUND_RECEIVED_BY });
+  return domainDnsRecords(domain, keys, { mxHost: env.INBOUND_MX, spfInclude: env.SPF_INCLUDE });
 }
 
 function freshKeys(env: Env, domain: string): StoredDkimKey[] {

@@ -62,3 +62,9 @@ it("a domain's records are MX, SPF, DKIM for each key, and DMARC", () => {
   expect(records[1]?.value).toBe("v=spf1 mx include:spf.relay.example ~all");
   expect(JSON.stringify(records)).not.toContain("PRIVATE");
 });
+
+it("a domain whose mail comes in through someone else's MX has no MX record of ours", () => {
+  const records = domainDnsRecords("sender.example", keys, {});
+  expect(records.map(({ type }) => type)).not.toContain("MX");
+  expect(records[0]?.value).toBe("v=spf1 ~all");
+});
