@@ -19,6 +19,7 @@ import {
   storeBodies,
   storeRaw,
 } from "../src/store/mail-store.ts";
+import { existingRoutings } from "../src/store/routing-lookup.ts";
 
 /** What the handler takes from outside; tests pass their own. */
 export interface InboundDependencies {
@@ -34,7 +35,13 @@ export interface InboundEnv extends Pick<Env, "DB" | "STORE" | "DOH_URL" | "INBO
   MAILBOX: { getByName(routing: string): Pick<MailboxRpc, "receive" | "revokeLinks"> };
 }
 
+/** The largest message a sender may hand in. */
 export const MAX_MESSAGE_OCTETS = 25 * 1024 * 1024;
+/**
+ * The receiving server counts what the sender handed in, then writes its trace fields on top (RFC 5321 §4.4; Email Routing
+ * adds verdicts and an ARC set). `rawSize` has them, so without this room a message of just 25 MiB would be refused.
+ */
+export const MAX_TRACE_OCTETS = 16 * 1024;
 /** A larger message keeps its raw bytes, headers and text: parsed whole it would not fit into an isolate's memory. */
 export const MAX_PARSED_OCTETS = 10 * 1024 * 1024;
 /** Bodies beyond this go to R2. */
@@ -183,7 +190,7 @@ async function takeIn(
   const envelope = { envelope_from: message.from, envelope_to: message.to };
   const guarded = guardLinks(observed.kept, { ...parsed, ...envelope, authentication });
   // Before anything that an agent can read is stored: a link that cannot be withdrawn now must not be delivered.
-  await revokeTokens(guarded.tokens, (routing) => env.MAILBOX.getByName(routing));
+  await revokeTokens(guarded.tokens, (routing) => env.MAILBOX.getByName(routing), existingRoutings(env.DB));
   const { first_received: _, attachments, ...fields } = guarded.message;
   const stored: StoredAttachment[] = [];
   const keyOf = (n: number) => attachmentKey(recipient.tenant_id, recipient.id, id, n);
@@ -224,7 +231,7 @@ export async function receiveEmail(
 ): Promise<void> {
   const recipient = await findRecipient(env.DB, message.to);
   if (recipient === null) return message.setReject(NO_MAILBOX);
-  if (message.rawSize > MAX_MESSAGE_OCTETS) return message.setReject(TOO_LARGE);
+  if (message.rawSize > MAX_MESSAGE_OCTETS + MAX_TRACE_OCTETS) return message.setReject(TOO_LARGE);
   const keys: string[] = [];
   let received: ReceivedMessage;
   try {

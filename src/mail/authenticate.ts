@@ -155,11 +155,7 @@ function comment(text: string | undefined): string | null {
 }
 
 function isBreakdown(error: unknown): boolean {
-  return !(
-    error instanceof Error &&
-    "code" in error &&
-    ["ENOTFOUND", "ENODATA", "EBADNAME"].includes(String(error.code))
-  );
+  return !(error instanceof Error && "code" in error && ["ENOTFOUND", "ENODATA"].includes(String(error.code)));
 }
 
 /** Remembers which names could not be looked up, since mailauth's ARC result does not tell. */
@@ -170,6 +166,24 @@ function noting(resolver: Resolver, brokenNames: Set<string>): Resolver {
     } catch (error) {
       if (isBreakdown(error)) brokenNames.add(domain.toLowerCase());
       throw error instanceof Error ? error : new DnsError("ESERVFAIL", rrtype, domain, error);
+    }
+  };
+  return ask as Resolver;
+}
+
+/**
+ * Answers that a name that nobody can ask for does not exist, as is true. A breakdown it is not: whoever writes one into a
+ * signature or envelope would turn the `fail` that DMARC would give into a `temperror`.
+ */
+function withoutBadNames(resolver: Resolver): Resolver {
+  const ask = async (domain: string, rrtype: string) => {
+    try {
+      return await resolver(domain, rrtype);
+    } catch (error) {
+      if (error instanceof DnsError && error.code === "EBADNAME") {
+        throw new DnsError("ENOTFOUND", rrtype, domain, error);
+      }
+      throw error;
     }
   };
   return ask as Resolver;
@@ -343,14 +357,12 @@ async function judgeDmarc(signatures: Signatures, spfVerdict: SpfVerdict, resolv
 /**
  * Judges a message. Only what can be verified counts: no header field that says how the message was judged elsewhere is read.
  * @param input the message, its envelope and who handed it in.
- * @param resolver the DNS.
+ * @param dns who answers look-ups.
  * @returns the verdicts. A breakdown of the DNS is the verdict `temperror`.
  * @throws Error only if the stream of the message itself breaks off.
  */
-export async function authenticateMessage(
-  input: AuthenticationInput,
-  resolver: Resolver,
-): Promise<AuthenticationVerdicts> {
+export async function authenticateMessage(input: AuthenticationInput, dns: Resolver): Promise<AuthenticationVerdicts> {
+  const resolver = withoutBadNames(dns);
   const spfVerdict = await judgeSpf(input, resolver);
   let signatures: Signatures;
   try {

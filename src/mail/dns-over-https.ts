@@ -53,7 +53,9 @@ export function isQueryableName(domain: string): boolean {
 export function parseTxtData(data: string): string[] {
   if (!data.trimStart().startsWith('"')) return [data];
   const strings: string[] = [];
-  for (const match of data.matchAll(/"((?:[^"\\]|\\[\s\S])*)"/g)) {
+  // The end of the data ends a match too, or an unclosed quote would be sought again from each escaped one after it.
+  for (const match of data.matchAll(/"((?:[^"\\]|\\[\s\S])*)("|\\?$)/g)) {
+    if (match[2] !== '"') break;
     strings.push(
       (match[1] as string).replace(/\\(?:([01]\d\d|2[0-4]\d|25[0-5])|([\s\S]))/g, (_all, octet, character) =>
         octet === undefined ? character : String.fromCharCode(Number(octet)),

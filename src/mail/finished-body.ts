@@ -1,3 +1,5 @@
+import { trimEndOf } from "./trim.ts";
+
 /** The sentence of FORMATS.md §2.5, which tells a person what the header tells a program. */
 export const AI_DISCLOSURE_SENTENCE = "This email was written by an AI agent.";
 
@@ -30,8 +32,8 @@ export function finishBodies(
   additions: { signature_block: string | null; ai_disclosure: boolean },
 ): Bodies {
   const signature = normalizeNewlines(additions.signature_block ?? "").trim();
-  let text = normalizeNewlines(bodies.text).replace(/\n+$/, "");
-  let html = bodies.html === null ? null : normalizeNewlines(bodies.html).replace(/\n+$/, "");
+  let text = trimEndOf(normalizeNewlines(bodies.text), "\n");
+  let html = bodies.html === null ? null : trimEndOf(normalizeNewlines(bodies.html), "\n");
   if (additions.ai_disclosure) {
     text += `${text === "" ? "" : "\n\n"}${AI_DISCLOSURE_SENTENCE}`;
     if (html !== null) html += `\n<p>${AI_DISCLOSURE_SENTENCE}</p>`;

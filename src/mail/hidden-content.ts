@@ -104,13 +104,24 @@ const RULES: readonly Rule[] = [
     /^rect\( ?(?:0|1px)\D/.test(css.get("clip") ?? "") ||
     /^(?:inset\( ?(?:50|100)%|circle\( ?0)/.test(css.get("clip-path") ?? ""),
   (css) => /\bscale[xy]?\( ?0(?:\.0\d*)? ?[,)]/.test(css.get("transform") ?? ""),
-  (css) => /\btranslate[xy]?\( ?(?:[^,]*, ?)?-(?:[2-9]\d\d|\d{4,})/.test(css.get("transform") ?? ""),
+  (css) => /\btranslate[xy]?\( ?(?:[^,()]*, ?)?-(?:[2-9]\d\d|\d{4,})/.test(css.get("transform") ?? ""),
   (css) => isTransparent(css.get("color")) || isTransparent(css.get("-webkit-text-fill-color")),
 ];
 
+/** @returns a shorthand's value up to its first space outside of parentheses. */
+function firstPart(value: string | undefined): string | undefined {
+  let open = 0;
+  for (let at = 0; value !== undefined && at < value.length; at++) {
+    if (value[at] === "(") open++;
+    else if (value[at] === ")") open--;
+    else if (value[at] === " " && open <= 0) return value.slice(0, at);
+  }
+  return value;
+}
+
 function sameColors(css: ReadonlyMap<string, string>, attributes: Readonly<Record<string, string>>): boolean {
   const text = colorOf(css.get("color") ?? attributes.color?.toLowerCase());
-  const background = css.get("background-color") ?? css.get("background")?.split(/ (?![^(]*\))/)[0];
+  const background = css.get("background-color") ?? firstPart(css.get("background"));
   return text !== null && text === colorOf(background ?? attributes.bgcolor?.toLowerCase());
 }
 

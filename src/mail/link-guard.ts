@@ -5,6 +5,8 @@ import {
   routingNumberOfToken,
 } from "../oversight/decision-links.ts";
 import type { AttachmentBytes } from "../store/mail-store.ts";
+import { MAX_ROUTINGS } from "../store/routing-lookup.ts";
+import { cutOutTokens } from "./blank-tokens.ts";
 
 /**
  * No agent may obtain a decision link. One that arrives in mail, say because an approver forwarded the notification, is found
@@ -15,6 +17,13 @@ import type { AttachmentBytes } from "../store/mail-store.ts";
 const MAX_DEPTH = 4;
 /** Characters decoded per search; a bound against text made of nested encodings. */
 const DECODING_BUDGET = 96 * 1024 * 1024;
+
+/** With more tokens than this in a message, each text that holds one is replaced as a whole: nobody writes such mail. */
+export const MAX_BLANKED_SINGLY = 20;
+/** Mailbox objects called for the links of one message where it is not known which of them exist. */
+export const MAX_ROUTINGS_UNCHECKED = 20;
+/** Workers open six connections at once; more calls would only wait. */
+const CALLS_AT_ONCE = 6;
 
 /** What stands in place of an attachment that held a link. */
 const REPLACEMENT = new TextEncoder().encode("This attachment was removed: it held a decision link.\n");
@@ -143,31 +152,10 @@ export function findTokensInBytes(bytes: Uint8Array): string[] {
   return [...new Set([...findDecisionTokens(text), ...findDecisionTokens(text.replaceAll("\0", ""))])];
 }
 
-/** @returns a pattern that matches `token` with the wrappings of UNWRAPPINGS still around and inside it. */
-function wrappedToken(token: string): RegExp {
-  const gap =
-    "(?:<[^<>]{0,4000}>|=[ \\t]{0,100}\\r?\\n|[ \\t]?\\r?\\n[ \\t>]{0,100}|[\\0\\u00ad\\u200b-\\u200f\\u2060\\ufeff]|&(?:shy|ZeroWidthSpace);?){0,8}";
-  const characters = [...token].map((character) => {
-    const code = character.charCodeAt(0);
-    const hex = code.toString(16).padStart(2, "0");
-    const named = character === "-" ? "|&(?:hyphen|dash);?" : character === "_" ? "|&(?:lowbar|UnderBar);?" : "";
-    const literal = character === "-" ? "\\-" : character;
-    return `(?:${literal}|(?:%(?:25)?|=)${anyCase(hex)}|&#0*${code};?|&#[xX]0*${anyCase(hex)};?${named})`;
-  });
-  return new RegExp(characters.join(gap), "g");
-}
-
-function anyCase(hex: string): string {
-  return hex.replace(/[a-f]/g, (digit) => `[${digit}${digit.toUpperCase()}]`);
-}
-
-/**
- * @param tokens tokens known to be somewhere in the message.
- * @returns `text` without them. Where one is wrapped so that it cannot be cut out, the whole text gives way to the note.
- */
-export function blankWrappedTokens(text: string, tokens: string[]): string {
-  let blanked = text;
-  for (const token of tokens) blanked = blanked.replace(wrappedToken(token), BLANKED_TOKEN);
+/** @returns `text` without its tokens. Where one is wrapped so that it cannot be cut out, the whole text gives way to the note. */
+export function blankWrappedTokens(text: string): string {
+  if (findWrappedTokens(text).length === 0) return text;
+  const blanked = cutOutTokens(text);
   return findWrappedTokens(blanked).length > 0 ? BLANKED_TOKEN : blanked;
 }
 
@@ -210,28 +198,40 @@ export function guardLinks<M extends { flags: string[]; attachments: AttachmentB
   const tokens = new Set(
     findDecisionTokens(Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength).toString("latin1")),
   );
-  for (const text of stringsIn(rest as Plain)) for (const token of findWrappedTokens(text)) tokens.add(token);
-  const guarded = attachments.map((attachment) => {
-    const held = [...findTokensInBytes(attachment.bytes), ...findWrappedTokens(attachment.name)];
+  const holding = new Set<string>();
+  const look = (text: string) => {
+    const held = findWrappedTokens(text);
     for (const token of held) tokens.add(token);
-    return { attachment, held: held.length > 0 };
+    if (held.length > 0) holding.add(text);
+  };
+  for (const text of stringsIn(rest as Plain)) look(text);
+  const removed = attachments.map(({ name, content_id, bytes }) => {
+    const held = findTokensInBytes(bytes);
+    for (const token of held) tokens.add(token);
+    look(name);
+    look(content_id ?? "");
+    return held.length > 0 || holding.has(name) || holding.has(content_id ?? "");
   });
   if (tokens.size === 0) return { message, tokens: [] };
-  const all = [...tokens];
-  const blanked = mapStrings(rest as Plain, (text) => blankWrappedTokens(text, all)) as Omit<M, "attachments">;
+  const singly = tokens.size <= MAX_BLANKED_SINGLY;
+  const blank = (text: string) => {
+    if (!holding.has(text)) return text;
+    return singly ? blankWrappedTokens(text) : BLANKED_TOKEN;
+  };
+  const blanked = mapStrings(rest as Plain, blank) as Omit<M, "attachments">;
   return {
     message: {
       ...blanked,
       flags: [...message.flags, "link_removed"],
-      attachments: guarded.map(({ attachment, held }) => (held ? replaced(attachment, all) : attachment)),
+      attachments: attachments.map((attachment, n) => (removed[n] ? replaced(attachment, blank) : attachment)),
     } as M,
-    tokens: all,
+    tokens: [...tokens],
   };
 }
 
-function replaced(attachment: AttachmentBytes, tokens: string[]): AttachmentBytes {
-  const name = `${blankWrappedTokens(attachment.name, tokens)}.removed.txt`;
-  const content_id = attachment.content_id && blankWrappedTokens(attachment.content_id, tokens);
+function replaced(attachment: AttachmentBytes, blank: (text: string) => string): AttachmentBytes {
+  const name = `${blank(attachment.name)}.removed.txt`;
+  const content_id = attachment.content_id && blank(attachment.content_id);
   return { ...attachment, name, content_id, content_type: "text/plain", bytes: REPLACEMENT };
 }
 
@@ -243,12 +243,26 @@ export interface LinkRevoker {
 /**
  * Withdraws the links, at the mailboxes their tokens name. One that no mailbox knows is harmless.
  * @param mailbox finds the object by its routing number.
+ * @param existing tells which routing numbers are a mailbox's, so that no other object is called; it is given at most 500. Without
+ *   it, the first 20 routing numbers are called.
  * @throws Error if an object cannot be reached: the mail must not be delivered while its link still works.
  */
-export async function revokeTokens(tokens: string[], mailbox: (routing: string) => LinkRevoker): Promise<void> {
-  const byRouting = Map.groupBy(tokens, routingNumberOfToken);
-  for (const [routing, theirs] of byRouting) {
-    if (routing === null) continue;
-    await mailbox(routing).revokeLinks(theirs.map(hashDecisionToken), "it arrived in inbound mail");
-  }
+export async function revokeTokens(
+  tokens: string[],
+  mailbox: (routing: string) => LinkRevoker,
+  existing?: (routings: string[]) => Promise<Set<string>>,
+): Promise<void> {
+  const byRouting = Map.groupBy(tokens, (token) => routingNumberOfToken(token) ?? "");
+  byRouting.delete("");
+  if (byRouting.size === 0) return;
+  const routings = [...byRouting.keys()].slice(0, existing ? MAX_ROUTINGS : MAX_ROUTINGS_UNCHECKED);
+  const known = existing ? await existing(routings) : new Set(routings);
+  const waiting = routings.filter((routing) => known.has(routing)).values();
+  const revokeNext = async () => {
+    for (const routing of waiting) {
+      const hashes = (byRouting.get(routing) ?? []).map(hashDecisionToken);
+      await mailbox(routing).revokeLinks(hashes, "it arrived in inbound mail");
+    }
+  };
+  await Promise.all(Array.from({ length: CALLS_AT_ONCE }, revokeNext));
 }

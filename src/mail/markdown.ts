@@ -21,7 +21,7 @@ const EMPHASIS = /[*_~]/g;
 
 /** Nor is a table of that many columns one that a person reads, and its time grows with the square of them too. */
 const MAX_COLUMNS = 200;
-const WIDE_ROW = new RegExp(`^(?:[^|\\n]*\\|){${MAX_COLUMNS}}.*$`, "gm");
+const WIDE_ROW = new RegExp(`^(?:[^|\\n\\r\\u2028\\u2029]*\\|){${MAX_COLUMNS}}.*$`, "gm");
 
 /** @returns the source with whatever would cost the parser its stack or its time made plain; mail as people write it is unchanged. */
 function bounded(markdown: string): string {

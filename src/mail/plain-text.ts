@@ -1,5 +1,6 @@
 import { convert, type SelectorDefinition } from "html-to-text";
 import { limitNesting } from "./html-nesting.ts";
+import { trimLineEnds } from "./trim.ts";
 
 /** Deeper elements are replaced by an ellipsis; the converter recurses, and a stack is finite. */
 const MAX_DEPTH = 100;
@@ -45,8 +46,6 @@ const SELECTORS: SelectorDefinition[] = [
 export function htmlToPlainText(html: string): string {
   const rows = html.match(/<tr\b/gi)?.length ?? 0;
   const selectors = [...SELECTORS, ...(rows > MAX_ALIGNED_ROWS ? UNALIGNED : ALIGNED)];
-  return convert(limitNesting(html), { wordwrap: false, limits: LIMITS, selectors })
-    .replace(/\r\n?/g, "\n")
-    .replace(/[ \t]+$/gm, "")
-    .trim();
+  const text = convert(limitNesting(html), { wordwrap: false, limits: LIMITS, selectors });
+  return trimLineEnds(text.replace(/\r\n?/g, "\n")).trim();
 }

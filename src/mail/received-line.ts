@@ -11,7 +11,7 @@ export interface SmtpClient {
 // RFC 5321 §4.4, only what a server writes: `from <helo> (<TCP-info>) by <host> …; <date>`. Every gap is fixed and the
 // whole line must match, so that a HELO that smuggles in a second `(…) by …` matches nothing.
 const RECEIVED =
-  /^from (\S+) \(([^()\\"]*)\) by ([A-Za-z0-9.-]+)((?: \([^()\\"]*\)| (?:via|with|id|for) \S+(?: \([^()\\"]*\))?)*) ?; ?[^;]+$/i;
+  /^from (\S+) \(([^()\\"]*)\) by ([A-Za-z0-9.-]+)((?: \([^()\\"]*\)| (?:via|with|id|for) \S+)*) ?; ?[^;]+$/i;
 
 // TCP-info: a bare address (Email Routing), or `[address]`, with the name it reverses to before it.
 const TCP_INFO = /^(?:[A-Za-z0-9._-]+ )?(?:\[(?:IPv6:)?([0-9A-Fa-f:.]+)\]|([0-9A-Fa-f:.]+))$/i;

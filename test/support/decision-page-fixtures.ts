@@ -55,6 +55,7 @@ export function decisionItem(
     domain_intelligence: null,
     submitted_at: "2026-11-21T08:52:10.000Z",
     authentication: null,
+    test: false,
     ...change,
   };
 }
@@ -71,6 +72,7 @@ export function outcome(change: Partial<LinkOutcome> = {}): LinkOutcome {
     decided_at: "2026-11-21T08:58:00.000Z",
     reason: null,
     approval_ref: "apr_01KBMX3Z8Q4N7W2T5Y6P8R9S0V",
+    test: false,
     just_now: false,
     ...change,
   };

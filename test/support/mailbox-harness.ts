@@ -2,7 +2,7 @@ import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { expect } from "vitest";
 import { MailboxObject } from "../../durable-objects/mailbox.ts";
-import type { InboxQuery, MailboxRpc, Submission } from "../../durable-objects/mailbox-rpc.ts";
+import type { InboxQuery, MailboxChange, MailboxRpc, Submission } from "../../durable-objects/mailbox-rpc.ts";
 import { entryText, hashEntryText } from "../../src/audit/entry.ts";
 import { type HashedEntry, verifyChain } from "../../src/audit/verify.ts";
 import { type Outcome, unwrap } from "../../src/errors.ts";
@@ -243,6 +243,13 @@ export async function checkMailbox(box: TestMailbox): Promise<HashedEntry[]> {
     expect(entryText(JSON.parse(row.entry))).toBe(row.entry);
   }
   return chain;
+}
+
+/** Makes a change that loosens, as if the operator had allowed it in these very words. */
+export async function loosen({ stub, admin }: TestMailbox, change: MailboxChange): Promise<void> {
+  const asked = unwrap(await stub.update(admin, change, null));
+  const words = "needs_approval" in asked ? asked.needs_approval.change : null;
+  expect(unwrap(await stub.update(admin, change, words))).toHaveProperty("mailbox");
 }
 
 export async function status(box: TestMailbox, id: string): Promise<string> {

@@ -3,7 +3,13 @@ import { sealMessage } from "mailauth/lib/arc/index.js";
 import { dkimSign } from "mailauth/lib/dkim/sign.js";
 import { describe, expect, test } from "vitest";
 import { authenticateMessage, MAX_HEADER_OCTETS, MAX_SIGNATURES_CHECKED } from "../../src/mail/authenticate.ts";
-import { DnsError, type DnsErrorCode, type MxRecord, type Resolver } from "../../src/mail/dns-over-https.ts";
+import {
+  DnsError,
+  type DnsErrorCode,
+  isQueryableName,
+  type MxRecord,
+  type Resolver,
+} from "../../src/mail/dns-over-https.ts";
 import type { AuthenticationVerdicts, MailAddress } from "../../src/mail/message.ts";
 
 const rsa = (bits: number) => generateKeyPairSync("rsa", { modulusLength: bits });
@@ -326,6 +332,31 @@ describe("DMARC", () => {
     ],
   ])("%s", async (_what, mail, arrival, result, policy) => {
     expect(await judge(await mail(), arrival)).toMatchObject({ dmarc_result: result, dmarc_policy: policy });
+  });
+});
+
+describe("a name that cannot be asked for is no breakdown: a forger could choose it", () => {
+  const LABEL = "a".repeat(60);
+  const TOO_LONG = Array(5).fill(LABEL).join(".");
+  const strict = dns(ZONE);
+  const resolver = resolving(async (domain, rrtype) => {
+    if (!isQueryableName(domain)) throw new DnsError("EBADNAME", rrtype, domain);
+    return await strict(domain, rrtype);
+  });
+  test.each<[string, string, Arrival]>([
+    ["a selector that is too long", TOO_LONG, { client: null }],
+    ["a selector with a label of 64 octets", "a".repeat(64), { client: null }],
+    [
+      "an envelope domain that is too long",
+      "other",
+      { envelope_from: `x@${TOO_LONG}.bank.example`, client: { ip: "198.51.100.9", helo: "mx.evil.example" } },
+    ],
+  ])("%s leaves the DMARC fail", async (_what, selector, arrival) => {
+    const mail = await signed(MAIL, { selector });
+    const verdicts = await judge(mail, { ...arrival, resolver });
+    expect(verdicts).toMatchObject({ dmarc_result: "fail", dmarc_policy: "reject" });
+    expect(verdicts.dkim_result).not.toBe("temperror");
+    expect(verdicts.spf_result).not.toBe("temperror");
   });
 });
 

@@ -60,6 +60,44 @@ test.each([
   expect(contentHash({ ...CONTENT, text })).toBe(contentHash(CONTENT));
 });
 
+// Computed with Python's json.dumps(sort_keys=True, separators=(",", ":"), ensure_ascii=False) and hashlib over these manifests:
+// the first has from `"Sales" <sales@agents.test>`, to ["ana@customer.example"], text "Hello" and null for reply_to, cc, bcc,
+// in_reply_to and references; the second has from `"Zoë \"Z\" Müller" <zoe@agents.test>` and null for html and attachments.
+const FULL: MessageContent = {
+  from: { name: 'Zoë "Z" Müller', address: "Zoe@Agents.test" },
+  reply_to: [{ name: "", address: "replies@agents.test" }],
+  to: [
+    { name: null, address: "ANA@customer.example" },
+    { name: "Łukasz", address: "l@customer.example" },
+  ],
+  cc: [{ name: null, address: "cc@customer.example" }],
+  bcc: [{ name: null, address: "bcc@customer.example" }],
+  subject: "Grüße 😀",
+  text: "Zeile 1\r\n\u2028Zeile 2\r\n\n",
+  html: null,
+  attachments: [],
+  in_reply_to: "<a@b.example>",
+  references: ["<0@b.example>", "<a@b.example>"],
+};
+
+test.each<[string, MessageContent, string]>([
+  ["ASCII", CONTENT, "b6581925b821265e49667b5313401f9adf30587174dd5721897e0c7b1b8769b5"],
+  ["every member and other scripts", FULL, "4d9badd5d798abf83e9a85b5da6bb81b6947e123cbc3b687fa249527b8c36e90"],
+])("known answer: %s", (_what, content, hash) => {
+  expect(contentHash(content)).toBe(hash);
+});
+
+test("an address is the same in any case, a display name is not", () => {
+  const to = (name: string, address: string) => contentHash({ ...CONTENT, to: [{ name, address }] });
+  expect(to("Ana", "Ana@Customer.Example")).toBe(to("Ana", "ana@customer.example"));
+  expect(to("ANA", "ana@customer.example")).not.toBe(to("Ana", "ana@customer.example"));
+});
+
+test("a megabyte of newlines that do not stand at the end is read once", () => {
+  const text = `${"\n".repeat(1 << 20)}x`;
+  expect(contentHash({ ...CONTENT, text, html: text })).toMatch(/^[0-9a-f]{64}$/);
+}, 5_000);
+
 test("where an attachment is stored is not content", () => {
   expect(contentHash({ ...CONTENT, attachments: [{ ...ATTACHMENT, key: "elsewhere" }] })).toBe(contentHash(CONTENT));
 });

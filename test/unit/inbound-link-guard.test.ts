@@ -4,10 +4,13 @@ import {
   findTokensInBytes,
   findWrappedTokens,
   guardLinks,
+  MAX_BLANKED_SINGLY,
+  MAX_ROUTINGS_UNCHECKED,
   revokeTokens,
 } from "../../src/mail/link-guard.ts";
 import { parseMessage } from "../../src/mail/parse.ts";
 import { BLANKED_TOKEN, hashDecisionToken } from "../../src/oversight/decision-links.ts";
+import { MAX_ROUTINGS } from "../../src/store/routing-lookup.ts";
 
 const TOKEN = "7ZK3Q9AB-abcDEF_ghi-JKL0123456789mnopqrstuvwxyzABCDE";
 const OTHER = "00000001-ZYXwvu_tsr-QPO9876543210zyxwvutsrqponmlkjih";
@@ -61,18 +64,18 @@ describe("a decision link is found", () => {
 
 describe("blanking", () => {
   test.each(WRAPPED)("leaves nothing of a link wrapped in %s", (how, text) => {
-    const blanked = blankWrappedTokens(`before ${text} after`, [TOKEN]);
+    const blanked = blankWrappedTokens(`before ${text} after`);
     expect(findWrappedTokens(blanked)).toEqual([]);
     expect(blanked).toContain(BLANKED_TOKEN);
     if (how !== "percent-encoded twice") expect(blanked).toMatch(/^before [\s\S]* after$/);
   });
 
   test("gives up the whole text where it cannot cut the link out", () => {
-    expect(blankWrappedTokens(`see ${base64(`Open ${LINK} now, please`)}`, [TOKEN])).toBe(BLANKED_TOKEN);
+    expect(blankWrappedTokens(`see ${base64(`Open ${LINK} now, please`)}`)).toBe(BLANKED_TOKEN);
   });
 
   test("leaves other text as it is", () => {
-    expect(blankWrappedTokens("nothing here", [TOKEN])).toBe("nothing here");
+    expect(blankWrappedTokens("nothing here")).toBe("nothing here");
   });
 });
 
@@ -143,6 +146,101 @@ describe("a message with links", () => {
     for (let n = 0; n < 12; n++) text = base64(`${"a ".repeat(50)}${text}`);
     expect(() => findWrappedTokens(text.repeat(50))).not.toThrow();
   });
+});
+
+describe("many tokens", () => {
+  const tokenOf = (n: number) => `${String(n).padStart(8, "0")}-${"Ab_9x".repeat(9).slice(0, 43)}`;
+  const tokens = (count: number) => Array.from({ length: count }, (_, n) => tokenOf(n));
+  const mail = (list: string[]) =>
+    Buffer.from(
+      `From: a@b.example\r\nSubject: Fwd\r\nX-Link: y ${list[0]}\r\n\r\nbefore ${list.join(" and ")} after\r\n`,
+    );
+  const revoker = (calls: string[]) => (routing: string) => ({
+    async revokeLinks() {
+      calls.push(routing);
+      return 1;
+    },
+  });
+
+  test(`up to ${MAX_BLANKED_SINGLY} are cut out of what stands around them`, async () => {
+    const raw = mail(tokens(MAX_BLANKED_SINGLY));
+    const { message } = guardLinks(raw, await parseMessage(raw));
+    expect(message.markdown).toMatch(/^before \[[^\]]*\] and .* after$/);
+    expect(findWrappedTokens(JSON.stringify(message.markdown))).toEqual([]);
+  });
+
+  test.each([MAX_BLANKED_SINGLY + 1, 20_000])(
+    "of %i, each text that holds one is replaced whole",
+    async (count) => {
+      const raw = mail(tokens(count));
+      const guarded = guardLinks(raw, await parseMessage(raw));
+      expect(guarded.tokens).toHaveLength(count);
+      expect(guarded.message).toMatchObject({ subject: "Fwd", markdown: BLANKED_TOKEN });
+      expect(findWrappedTokens(JSON.stringify({ ...guarded.message, attachments: [] }))).toEqual([]);
+    },
+    10_000,
+  );
+
+  test("only mailboxes that exist are called, and all of those", async () => {
+    const calls: string[] = [];
+    const looked: string[][] = [];
+    await revokeTokens(tokens(300), revoker(calls), async (routings) => {
+      looked.push(routings);
+      return new Set(["00000007", "00000299", "ZZZZZZZZ"]);
+    });
+    expect(looked).toEqual([tokens(300).map((token) => token.slice(0, 8))]);
+    expect(calls.sort()).toEqual(["00000007", "00000299"]);
+  });
+
+  test(`at most ${MAX_ROUTINGS} routing numbers are looked at, or ${MAX_ROUTINGS_UNCHECKED} where nobody knows which exist`, async () => {
+    const known: string[] = [];
+    await revokeTokens(tokens(2_000), revoker(known), async (routings) => new Set(routings));
+    expect(known).toHaveLength(MAX_ROUTINGS);
+    const unknown: string[] = [];
+    await revokeTokens(tokens(2_000), revoker(unknown));
+    expect(unknown).toHaveLength(MAX_ROUTINGS_UNCHECKED);
+  });
+
+  test("few objects are called at once", async () => {
+    let open = 0;
+    let most = 0;
+    const mailbox = () => ({
+      async revokeLinks() {
+        most = Math.max(most, ++open);
+        await Promise.resolve();
+        open--;
+        return 1;
+      },
+    });
+    await revokeTokens(tokens(100), mailbox, async (routings) => new Set(routings));
+    expect(most).toBe(6);
+  });
+
+  test("an object that cannot be reached is an error", async () => {
+    const mailbox = () => ({ revokeLinks: () => Promise.reject(new Error("unreachable")) });
+    await expect(revokeTokens([TOKEN], mailbox, async (routings) => new Set(routings))).rejects.toThrow("unreachable");
+  });
+
+  test("no token, no look-up", async () => {
+    await revokeTokens([], revoker([]), () => Promise.reject(new Error("asked")));
+  });
+});
+
+describe("text made to be slow to blank", () => {
+  test.each([
+    ["line breaks that read in several ways", [...TOKEN].join("\n \n \n ")],
+    ["tags between all characters", [...TOKEN].join("<a><b>")],
+    ["beginnings of a token", TOKEN.slice(0, 51).concat("! ").repeat(20_000)],
+    ["hyphens", "-".repeat(1 << 20)],
+    ["unclosed tags", `0<${"x".repeat(3_000)}`.repeat(300)],
+    ["a token after them", `${[...TOKEN.slice(0, -1)].join("\n \n \n ")}\n \n \n ! ${LINK}`],
+  ])(
+    "%s",
+    (_what, text) => {
+      expect(findWrappedTokens(blankWrappedTokens(`${text} ${OTHER}`))).toEqual([]);
+    },
+    10_000,
+  );
 });
 
 test("links are withdrawn at the mailboxes they name, by their hashes", async () => {

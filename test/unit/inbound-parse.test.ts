@@ -288,3 +288,34 @@ describe("no bytes make it throw", () => {
     );
   });
 });
+
+describe("message ids that a reply would carry on", () => {
+  const longest = `<${"x".repeat(246)}@a>`;
+  test.each<[string, string, string[]]>([
+    ["ordinary ones", "<1@a.example> <2@a.example>", ["<1@a.example>", "<2@a.example>"]],
+    ["without a space between", "<1@a.example><2@a.example>", ["<1@a.example>", "<2@a.example>"]],
+    ["of 250 octets", longest, [longest]],
+    ["of 251 octets", `<${"x".repeat(247)}@a>`, []],
+    ["of 990 octets", `<${"x".repeat(988)}>`, []],
+    ["with 8-bit octets", "<ü@a.example> <2@a.example>", ["<2@a.example>"]],
+    ["with control characters", "<1\u0001@a.example> <1\u007f@a.example> <2@a.example>", ["<2@a.example>"]],
+    ["with a bare CR", "<1\r@a.example> <2@a.example>", ["<2@a.example>"]],
+    ["with NUL", "<1\u0000@a.example>", []],
+    ["with spaces", "<1 @a.example>", []],
+    ["empty", "<>", []],
+  ])("%s", async (_name, value, kept) => {
+    const headers = ["Message-ID", "In-Reply-To", "References"].map((name) => `${name}: ${value}`);
+    const parsed = await parseMessage(bytes([FROM, ...headers, "", "Hello", ""].join("\r\n")));
+    expect(parsed).toMatchObject({ rfc_message_id: kept[0] ?? null, in_reply_to: kept, references: kept });
+  });
+
+  test.each(["ü@a.example", "1\u0001@a.example", "x".repeat(249)])("a bare Message-ID %j is none", async (value) => {
+    expect((await parse(mail(`${FROM}\nMessage-ID: ${value}`))).rfc_message_id).toBeNull();
+  });
+
+  test("of many references the newest are kept", async () => {
+    const ids = Array.from({ length: PARSE_LIMITS.references + 20 }, (_, i) => `<${i}@a.example>`);
+    const { references } = await parse(mail(`${FROM}\nReferences: ${ids.join("\n ")}`));
+    expect(references).toEqual(ids.slice(20));
+  });
+});

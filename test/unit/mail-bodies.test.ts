@@ -61,6 +61,10 @@ describe("markdown", () => {
     expect(text.match(/x/g)).toHaveLength(201);
   });
 
+  it.each(["\r", "\u2028"])("line breaks of another kind (%j) by the ten thousand are rendered", (character) => {
+    expect(renderMarkdown(character.repeat(60_000)).text.trim()).toBe("");
+  });
+
   it("quotes and lists as deep as people nest them stay", () => {
     expect(renderMarkdown(`${"> ".repeat(20)}x`).html.match(/<blockquote>/g)).toHaveLength(20);
     expect(renderMarkdown("- a\n  - b\n    - c\n      - d").html.match(/<ul>/g)).toHaveLength(4);
@@ -119,6 +123,14 @@ describe("finished bodies", () => {
     );
     expect(reduceHtml(html ?? "")).toBe(html);
   });
+
+  it("a megabyte of newlines that do not stand at the end is read once", () => {
+    const body = `${"\n".repeat(1 << 20)}x\n`;
+    expect(finishBodies({ text: body, html: body }, none)).toEqual({
+      text: body.slice(0, -1),
+      html: body.slice(0, -1),
+    });
+  }, 5_000);
 
   it("an empty body is the additions alone", () => {
     expect(finishBodies({ text: "", html: null }, { signature_block: null, ai_disclosure: true }).text).toBe(

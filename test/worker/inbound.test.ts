@@ -3,7 +3,13 @@ import { createHash, generateKeyPairSync } from "node:crypto";
 import "../../src/mail/digest-names-in-workerd.ts";
 import { dkimSign } from "mailauth/lib/dkim/sign.js";
 import { beforeEach, describe, expect, test } from "vitest";
-import { type InboundEnv, MAX_MESSAGE_OCTETS, MAX_PARSED_OCTETS, receiveEmail } from "../../email-workers/inbound.ts";
+import {
+  type InboundEnv,
+  MAX_MESSAGE_OCTETS,
+  MAX_PARSED_OCTETS,
+  MAX_TRACE_OCTETS,
+  receiveEmail,
+} from "../../email-workers/inbound.ts";
 import type { ReceivedMessage } from "../../src/mail/message.ts";
 import { hashDecisionToken } from "../../src/oversight/decision-links.ts";
 
@@ -193,9 +199,23 @@ describe("the recipient", () => {
     expect(mailbox.names).toEqual([]);
   });
 
-  test("of a message over 25 MiB is told so", async () => {
-    expect(await arrive("", { size: MAX_MESSAGE_OCTETS + 1 })).toBe("552 5.3.4 The message is larger than 25 MiB.");
+  test("of a message over 25 MiB, not counting our server's trace fields, is told so", async () => {
+    const size = MAX_MESSAGE_OCTETS + MAX_TRACE_OCTETS + 1;
+    expect(await arrive("", { size })).toBe("552 5.3.4 The message is larger than 25 MiB.");
     expect(await storedKeys()).toEqual([]);
+  });
+
+  test.each([
+    ["our server's Received line", RECEIVED.length],
+    ["the most trace fields", MAX_TRACE_OCTETS],
+  ])("of 25 MiB below %s gets the message", async (_what, trace) => {
+    const size = MAX_MESSAGE_OCTETS + trace;
+    const mail = Buffer.alloc(size, "One line of many.\r\n");
+    mail.write(RECEIVED + text("The beginning.\r\n"));
+    expect(await arrive(mail)).toBeNull();
+    const { raw_key, raw_size, flags, subject } = onlyMessage();
+    expect({ raw_size, flags, subject }).toEqual({ raw_size: size, flags: ["large"], subject: "Hello" });
+    expect((await env.STORE.head(raw_key))?.size).toBe(size);
   });
 });
 
@@ -330,6 +350,15 @@ describe("parts", () => {
     expect(Buffer.from(await storedBytes(message.attachments[0]?.key ?? "")).toString()).toContain("was removed");
     expect(Buffer.from(await storedBytes(message.raw_key)).toString()).toContain(token);
   });
+});
+
+test("tokens of mailboxes that do not exist wake no object, and are blanked all the same", async () => {
+  const tokens = ["00000009", "0000000A", ROUTING].map(
+    (routing) => `${routing}-abcDEF_ghi-JKL0123456789mnopqrstuvwxyzABCDE`,
+  );
+  await arrive(text(tokens.join("\r\n")));
+  expect(mailbox.revoked).toEqual([hashDecisionToken(tokens[2] ?? "")]);
+  expect(JSON.stringify(onlyMessage())).not.toContain("abcDEF_ghi");
 });
 
 describe("what comes back from the mailbox", () => {
