@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import MailComposer from "nodemailer/lib/mail-composer";
-import { addressField, dispositionValue, textField } from "./header-text.ts";
+import { addressField, dispositionValue, messageIdsField, textField } from "./header-text.ts";
 import type { MessageContent, StoredAttachment } from "./message.ts";
 
 export interface Composition {
@@ -29,14 +29,15 @@ export function isAttachmentType(contentType: string): boolean {
   return MEDIA_TYPE.test(contentType) && !/^(?:multipart|message)\//i.test(contentType);
 }
 
-const MAX_FILE_NAME = 255;
+/** In UTF-16 units. */
+export const MAX_ATTACHMENT_NAME = 255;
 
 /**
  * @returns whether every reader takes a file name as it is: no path, no control characters, nothing that looks like an encoded
  *   word (some readers decode those wherever they find them), at most 255 characters.
  */
 export function isAttachmentName(name: string): boolean {
-  return name !== "" && name.length <= MAX_FILE_NAME && !/[\p{Cc}\p{Cs}/\\]|=\?/u.test(name);
+  return name !== "" && name.length <= MAX_ATTACHMENT_NAME && !/[\p{Cc}\p{Cs}/\\]|=\?/u.test(name);
 }
 
 function headerLine([name, value]: readonly [string, string]): string {
@@ -75,6 +76,8 @@ function visibleFields(content: MessageContent): string {
     addressField("Cc", content.cc),
     addressField("Reply-To", content.reply_to),
     textField("Subject", content.subject),
+    messageIdsField("In-Reply-To", content.in_reply_to === null ? [] : [content.in_reply_to]),
+    messageIdsField("References", content.references),
   ].join("");
 }
 
@@ -88,7 +91,7 @@ function boundaryOf({ content, message_id }: Composition): string {
  * Composes a message (RFC 5322, MIME) from what was approved and nothing else. Pure: the same input gives the same bytes, so a
  * retry after a lost answer sends the same message.
  * @returns CRLF line ends, no line over 998 octets, ASCII headers (RFC 2047, RFC 2231), never a Bcc.
- * @throws Error if an extra header is not printable ASCII or too long, an address is not ASCII, or an attachment's bytes are
+ * @throws Error if an extra header is not printable ASCII or too long, an address is not ASCII, a message id is none, or an attachment's bytes are
  *   missing: mistakes of ours.
  */
 export async function composeMessage(input: Composition): Promise<Uint8Array> {
@@ -96,8 +99,6 @@ export async function composeMessage(input: Composition): Promise<Uint8Array> {
   const composer = new MailComposer({
     messageId: input.message_id,
     date: input.date,
-    ...(content.in_reply_to !== null && { inReplyTo: content.in_reply_to }),
-    ...(content.references.length > 0 && { references: [...content.references] }),
     ...((content.text !== null || content.html === null) && { text: bodyPart(content.text ?? "") }),
     ...(content.html !== null && { html: bodyPart(content.html) }),
     attachments: content.attachments.map((meta, index) => attachment(meta, input.attachments[index])),

@@ -72,6 +72,19 @@ export function addressField(name: string, addresses: readonly MailAddress[]): s
   return `${name}: ${addresses.map(mailbox).join(",\r\n ")}\r\n`;
 }
 
+/** RFC 5322 §3.6.4; one alone must fit a line. */
+const MESSAGE_ID = /^<[!-;=?-~]{1,900}>$/;
+
+/**
+ * @returns the field with its CRLF, folded between ids so that no line grows long, or nothing for none.
+ * @throws Error for what is no message id.
+ */
+export function messageIdsField(name: string, ids: readonly string[]): string {
+  if (ids.length === 0) return "";
+  if (!ids.every((id) => MESSAGE_ID.test(id))) throw new Error(`The header ${name} names what is no message id`);
+  return `${fold(`${name}: ${ids.join(" ")}`)}\r\n`;
+}
+
 /** Characters that every reader takes as they are in a quoted file name. */
 const SIMPLE_FILE_NAME = /^[\w .()+,@-]{1,60}$/;
 /** RFC 2231 §4.1 sections, so that no line grows long. */

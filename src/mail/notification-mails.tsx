@@ -1,7 +1,7 @@
 import type { DecisionItem } from "../../durable-objects/mailbox-rpc.ts";
 import type { Status } from "../oversight/statuses.ts";
 import { findMisleading } from "../pages/misleading.ts";
-import { count, heldInWords, MODE_WORDS, STATUS_WORDS, timeInWords } from "../pages/words.ts";
+import { count, heldInWords, MODE_WORDS, STATUS_WORDS, TEST_MESSAGE, timeInWords } from "../pages/words.ts";
 import {
   Alarm,
   Button,
@@ -93,6 +93,7 @@ export function approvalRequestMail(request: ApprovalRequest): PersonMail {
     text: paragraphs(
       words.title,
       words.lead,
+      item.test ? TEST_MESSAGE : null,
       alarm,
       `Review and decide:\n${link}`,
       `${open} ${otherwise}`,
@@ -103,6 +104,11 @@ export function approvalRequestMail(request: ApprovalRequest): PersonMail {
     html: renderMail(
       <Mail title={words.title} preview={words.lead} product_url={product_url} why={why}>
         <Paragraph soft>{words.lead}</Paragraph>
+        {item.test && (
+          <Paragraph>
+            <b>{TEST_MESSAGE}</b>
+          </Paragraph>
+        )}
         {alarm !== null && <Alarm>{alarm}</Alarm>}
         <Facts facts={all} />
         {start === "" ? <Paragraph soft>The message has no text.</Paragraph> : <Quoted text={start} />}
@@ -129,7 +135,7 @@ const Checkpoint = ({ note }: { note: string }) => (
 
 /** What a monitored copy is made of. */
 export interface MonitoredCopy {
-  item: Pick<DecisionItem, "content" | "mailbox_address" | "agent" | "oversight_mode" | "email_id">;
+  item: Pick<DecisionItem, "content" | "mailbox_address" | "agent" | "oversight_mode" | "email_id" | "test">;
   status: Status;
   /** ISO 8601; null while it has not left. */
   sent_at: string | null;
@@ -141,8 +147,9 @@ export interface MonitoredCopy {
 export function monitoredCopyMail(copy: MonitoredCopy): PersonMail {
   const { item, status, sent_at, product_url, checkpoint = null } = copy;
   const mailbox = oneLine(item.mailbox_address, 200, "strict");
-  const title = "An agent sent an email";
-  const standing = `This message ${STATUS_WORDS[status]}${sent_at === null ? "" : ` (${timeInWords(sent_at)})`}.`;
+  const title = item.test ? "An agent sent a test message" : "An agent sent an email";
+  const how = item.test ? testInWords(sent_at) : STATUS_WORDS[status];
+  const standing = `This message ${how}${sent_at === null ? "" : ` (${timeInWords(sent_at)})`}.`;
   const lead = `${standing} This is your copy; there is nothing to do.`;
   const agent =
     item.agent.agent_id === null ? [] : [["Agent", `${oneLine(item.agent.agent_id)} (its own claim)`] as const];
@@ -171,6 +178,13 @@ export function monitoredCopyMail(copy: MonitoredCopy): PersonMail {
       </Mail>,
     ),
   };
+}
+
+/** How a test message stands: nothing it goes through is a mail server. */
+function testInWords(sentAt: string | null): string {
+  return sentAt === null
+    ? "is a test: it ends in the sandbox and reaches nobody"
+    : "is a test: it ended in the sandbox and reached nobody";
 }
 
 function lowerFirst(text: string): string {

@@ -59,7 +59,7 @@ export interface ParsedMessage extends Pick<ReceivedMessage, ParsedFields> {
   first_received: string | null;
 }
 
-export interface ParseOptions {
+interface ParseOptions {
   /** Only the beginning is there: headers and text are read, attachments are not. */
   large?: boolean;
 }
@@ -147,6 +147,14 @@ function bodyText(value: string): string {
 // RFC 5322 §3.6.8: field-name = 1*ftext.
 const FIELD_NAME = /^[!-9;-~]{1,200}$/;
 
+/**
+ * RFC 5322 §3.6.4 msg-id, as far as answers depend on it: printable ASCII in angle brackets, at most 250 octets in all. Whatever
+ * else calls itself an id would break the References of a reply.
+ */
+const MESSAGE_ID = /<[!-;=?-~]{1,248}>/g;
+/** One that lacks its brackets. */
+const BARE_MESSAGE_ID = /^[!-;=?-~]{1,248}$/;
+
 class Fields {
   readonly all: Header[];
   constructor(headers: Header[]) {
@@ -164,7 +172,7 @@ class Fields {
       .flatMap((mailbox) => (mailbox.address ? [mailAddress(mailbox.name, mailbox.address)] : []));
   }
   messageIds(name: string): string[] {
-    return this.values(name).flatMap((value) => value.match(/<[^<>\s]{1,996}>/g) ?? []);
+    return this.values(name).flatMap((value) => value.match(MESSAGE_ID) ?? []);
   }
 }
 
@@ -185,8 +193,8 @@ function mailAddress(name: string, address: string): MailAddress {
 function messageId(fields: Fields): string | null {
   const bracketed = fields.messageIds("message-id")[0];
   if (bracketed !== undefined) return bracketed;
-  const bare = fields.text("message-id", 996);
-  return bare !== "" && !/[\s<>]/.test(bare) ? `<${bare}>` : null;
+  const bare = (fields.values("message-id")[0] ?? "").trim();
+  return BARE_MESSAGE_ID.test(bare) ? `<${bare}>` : null;
 }
 
 function isoDate(fields: Fields): string | null {

@@ -3,8 +3,9 @@ import type { DecisionItem } from "../../durable-objects/mailbox-rpc.ts";
 import { Details, Glance } from "./decision/details.tsx";
 import { Message } from "./decision/message.tsx";
 import { Warnings } from "./decision/warnings.tsx";
-import { Page, Visible } from "./layout.tsx";
+import { Icon, Page, Visible } from "./layout.tsx";
 import { findMisleading, type Warning } from "./misleading.ts";
+import { TEST_MESSAGE } from "./words.ts";
 
 /** The longest note a person can add, in UTF-16 units, line ends counted once. It is kept in the record. */
 export const LONGEST_NOTE = 2000;
@@ -33,7 +34,7 @@ const KINDS: Record<
 };
 
 /** What a page for an open item needs. `trouble` is why an earlier try to decide was not taken. */
-export interface DecisionPageProps {
+interface DecisionPageProps {
   item: DecisionItem;
   approver: string;
   expires_at: string;
@@ -108,6 +109,12 @@ export const DecisionPage: FC<DecisionPageProps> = (props) => {
               </b>
               .
             </p>
+            {item.test && (
+              <p class="calm">
+                <Icon shape="info" />
+                <b>{TEST_MESSAGE}</b>
+              </p>
+            )}
           </div>
           <Glance item={item} expiresAt={expires_at} now={now} />
         </div>

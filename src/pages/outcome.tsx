@@ -1,7 +1,7 @@
 import type { FC } from "hono/jsx";
 import type { LinkOutcome } from "../../durable-objects/mailbox-rpc.ts";
 import { Fact, Icon, Page, type Shape, Visible } from "./layout.tsx";
-import { STATUS_WORDS, timeInWords } from "./words.ts";
+import { STATUS_WORDS, TEST_MESSAGE, timeInWords } from "./words.ts";
 
 interface Ending {
   title: string;
@@ -40,7 +40,7 @@ const ENDINGS: Record<LinkOutcome["decision"], Ending> = {
 };
 
 /** @returns how an outcome is told in one line: `Approved by anna@acme.example`. */
-export function winnerInWords(outcome: LinkOutcome): string {
+function winnerInWords(outcome: LinkOutcome): string {
   const ending = ENDINGS[outcome.decision];
   return ending.done !== null && outcome.decided_by !== null ? `${ending.done} ${outcome.decided_by}` : ending.alone;
 }
@@ -66,7 +66,7 @@ export const OutcomePage: FC<{ approver: string; outcome: LinkOutcome; late: boo
               {late && "Your decision was not counted, since another came first. "}
               <Visible text={winnerInWords(outcome)} context="line" />
               {ending.done !== null && outcome.decided_by !== null ? ". " : " "}
-              The message {STATUS_WORDS[outcome.status]}.
+              {outcome.test ? TEST_MESSAGE : `The message ${STATUS_WORDS[outcome.status]}.`}
             </p>
           </div>
           {outcome.reason !== null && outcome.reason !== "" && (

@@ -23,6 +23,9 @@ export function heldInWords(heldBy: string): string {
   return mode ? (HELD_BY_MODE[mode] ?? MODE_WORDS[mode].meaning) : heldBy;
 }
 
+/** What a message of a test key is, for whoever decides about it. */
+export const TEST_MESSAGE = "Test message: it ends in the sandbox and will not leave.";
+
 /** How a message stands, as the end of “This message …”. */
 export const STATUS_WORDS: Record<Status, string> = {
   pending_scan: "is being checked",

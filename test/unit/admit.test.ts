@@ -3,7 +3,16 @@ import { z } from "zod";
 import { admit, type RawInput } from "../../src/doors/admit.ts";
 import { MAX_JSON_DEPTH } from "../../src/doors/limits.ts";
 import { Refused } from "../../src/errors.ts";
-import { agentId, headerText, tags } from "../../src/operations/fields.ts";
+import {
+  agentId,
+  flag,
+  headerText,
+  instant,
+  someAddresses,
+  tags,
+  tagsForm,
+  wholeNumber,
+} from "../../src/operations/fields.ts";
 import { defineOperation, type Operation } from "../../src/operations/operation.ts";
 import type { Caller, Scope } from "../../src/oversight/caller.ts";
 
@@ -137,6 +146,95 @@ describe("admit", () => {
       expect(refusal(() => admit(operation, caller(), raw({ body }))).code).toBe("forbidden_characters");
     }
     expect(refusal(() => admit(operation, caller(), raw({ body: { tags: 7 } }))).code).toBe("invalid_input");
+  });
+});
+
+describe("words", () => {
+  const fields = z.strictObject({
+    text: z.string().min(1).max(3).optional(),
+    name: headerText(10).optional(),
+    whole: wholeNumber(1, 100).optional(),
+    flag: flag.optional(),
+    choice: z.enum(["a", "b"]).optional(),
+    list: z.array(z.string()).min(1).max(2).optional(),
+    when: instant.optional(),
+    hash: z
+      .string()
+      .regex(/^[0-9a-f]{64}$/)
+      .optional(),
+    form: z.string().regex(/^a+$/).optional(),
+    agent: agentId.optional(),
+    to: someAddresses.optional(),
+    tags: tags.optional(),
+    map: z.record(z.string(), z.unknown()).optional(),
+    object: z.strictObject({}).optional(),
+    own: z
+      .string()
+      .refine(() => false, { error: "multipart types are not taken" })
+      .optional(),
+  });
+
+  test.each<[Record<string, unknown>, string]>([
+    [{ text: 7 }, "text must be a string."],
+    [{ text: null }, "text must be a string."],
+    [{ text: "" }, "text may not be empty."],
+    [{ text: "xxxx" }, "text may have at most 3 characters."],
+    [{ name: "x".repeat(11) }, "name may have at most 10 characters."],
+    [{ name: "a\nb" }, "name may not contain line breaks or NUL."],
+    [{ whole: 0 }, "whole must be at least 1."],
+    [{ whole: "101" }, "whole may be at most 100."],
+    [{ whole: "ten" }, "whole must be a number."],
+    [{ whole: 1.5 }, "whole must be a whole number."],
+    [{ flag: "maybe" }, "flag must be true or false."],
+    [{ choice: "c" }, "choice must be one of a, b."],
+    [{ list: "x" }, "list must be a list."],
+    [{ list: [] }, "list needs at least 1 entry."],
+    [{ list: ["a", "b", "c"] }, "list may have at most 2 entries."],
+    [{ list: [7] }, "list.0 must be a string."],
+    [{ when: "yesterday" }, "when must be a date and time in ISO 8601, such as 2026-11-21T10:00:00Z."],
+    [{ when: 7 }, "when must be a string."],
+    [{ hash: "xyz" }, "hash must be 64 characters of 0-9a-f."],
+    [{ form: "b" }, "form is not in the form that is needed."],
+    [{ agent: "a b" }, "agent must be 1 to 64 characters of A-Z a-z 0-9 . _ -."],
+    [{ to: 7 }, "to must be a string or a list."],
+    [{ to: [] }, "to needs at least one address."],
+    [{ to: ["a", 7] }, "to.1 must be a string."],
+    [{ tags: 7 }, "tags must be a map or a list."],
+    [{ map: [1] }, "map must be a map."],
+    [{ object: 1 }, "object must be an object."],
+    [{ own: "x" }, "own: multipart types are not taken."],
+    [{ is: 1 }, "is is not a field of this operation."],
+  ])("%j", (body, error) => {
+    expect(refusal(() => admit(operationWith(fields), caller(), raw({ body }))).error).toBe(error);
+  });
+
+  test.each(Object.keys(fields.shape))("a missing %s is said to be needed", (name) => {
+    const { error, issues } = refusal(() => admit(operationWith(fields.required()), caller(), raw({ body: {} })));
+    expect(error).toBe("text is needed.");
+    expect(issues).toContainEqual({ path: name, message: "is needed" });
+  });
+
+  test("a body that is no object, and a whole input that is refused", () => {
+    const empty = z.strictObject({ a: z.string().optional() }).refine(() => false, { error: "names no setting" });
+    expect(refusal(() => admit(operationWith(empty), caller(), raw({ body: {} }))).error).toBe(
+      "The input names no setting.",
+    );
+    expect(refusal(() => admit(anything, caller(), raw({ body: [] }))).error).toBe("The input must be a JSON object.");
+  });
+});
+
+describe("tags in the query", () => {
+  test("are the form of the answer's tags where the operation takes tags, else what they are", () => {
+    const tagging = operationWith(z.strictObject({ tags, tags_form: tagsForm }));
+    const both = raw({ search: "tags=list", body: { tags: { list: "1" } } });
+    expect(admit(tagging, caller(), both).input).toEqual({ tags: { list: "1" }, tags_form: "list" });
+    expect(admit(tagging, caller(), raw({ body: { tags: ["a"] } })).input).toEqual({
+      tags: { a: "" },
+      tags_form: "map",
+    });
+    expect(refusal(() => admit(tagging, caller(), raw({ search: "tags=list" }))).error).toBe("tags is needed.");
+    const plain = operationWith(z.strictObject({ tags: tagsForm }));
+    expect(admit(plain, caller(), raw({ search: "tags=list" })).input).toEqual({ tags: "list" });
   });
 });
 

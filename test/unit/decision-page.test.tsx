@@ -96,6 +96,14 @@ describe("the page of a message that waits shows all that will leave", () => {
     expect(page(change, content)).toMatch(words);
   });
 
+  it("that a test message will not leave, before the buttons, and of no other", () => {
+    const sentence = "Test message: it ends in the sandbox and will not leave.";
+    const words = page({ test: true });
+    expect(words).toContain(sentence);
+    expect(words.indexOf(sentence)).toBeLessThan(words.indexOf("Approve and send"));
+    expect(page()).not.toMatch(/test message|sandbox/i);
+  });
+
   it("its HTML in a frame with no right at all, beside the text and the source", () => {
     const html = pageOf(
       decisionItem({}, { html: '<p>Hi <a href="https://acme.example">"there"</a></p>', text: "Hi there" }),
@@ -144,6 +152,14 @@ describe("mail that waits before an agent reads it has its own words", () => {
 });
 
 describe("the outcome", () => {
+  it("of a test message never says that it left", () => {
+    const html = renderPage(
+      <OutcomePage approver="anna@acme.example" outcome={outcome({ status: "sent", test: true })} late={false} />,
+    );
+    expect(html).toContain("ends in the sandbox");
+    expect(html).not.toContain("handed to");
+  });
+
   it.each([...OUTBOUND_STATUSES, ...INBOUND_STATUSES])("status %s has words", (status) => {
     const html = renderPage(<OutcomePage approver="anna@acme.example" outcome={outcome({ status })} late={false} />);
     expect(wordsOf(html)).toMatch(/The message (?:is|was|waits|could) [a-z ,']+\./);

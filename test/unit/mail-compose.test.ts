@@ -82,6 +82,26 @@ describe("a message", () => {
     expectWellFormed(raw);
   });
 
+  it("folds many and long references between ids, and keeps each", async () => {
+    const references = Array.from({ length: 100 }, (_, i) => `<${String(i).padEnd(i % 2 ? 240 : 20, "x")}@a.example>`);
+    const raw = await compose({ in_reply_to: references[99] ?? null, references });
+    expectWellFormed(raw);
+    expect(headersOf(raw)).toContain(`References: ${references.join(" ")}`);
+    expect(headersOf(raw)).toContain(`In-Reply-To: ${references[99]}`);
+  });
+
+  it.each([
+    "",
+    "1@a.example",
+    "<1@a.example>\r\nBcc: x@evil.example",
+    "<ü@a.example>",
+    "<a b>",
+    `<${"x".repeat(990)}>`,
+  ])("that refers to %j is a mistake and thrown", async (id) => {
+    await expect(compose({ references: [id] })).rejects.toThrow("message id");
+    await expect(compose({ in_reply_to: id })).rejects.toThrow("message id");
+  });
+
   it("composed again is the same bytes", async () => {
     const content = { html: "<p>x</p>", attachments: [attachment("a.pdf")] };
     const rest = { attachments: [Buffer.from("x")] };

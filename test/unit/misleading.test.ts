@@ -79,6 +79,31 @@ describe("the two versions of the body", () => {
       "See our offer (https://acme.example/o/1?x=2) or mail bob@acme.example",
       '<p>See our <a href="https://acme.example/o/1?x=2">offer</a> or <a href="mailto:bob@acme.example">mail</a></p>',
     ],
+    [
+      "a link's whole address after its words, where the words are in it too",
+      "See the pricing <https://acme.example/pricing/now>, now please.",
+      '<p>See the <a href="https://acme.example/pricing/now">pricing</a>, now please.</p>',
+    ],
+    [
+      "a link's address in place of its host",
+      "Visit **https://acme.example/**.",
+      '<p>Visit <a href="https://acme.example">acme.example</a>.</p>',
+    ],
+    [
+      "a host with its whole address beside it",
+      "Our www.acme.example <https://www.acme.example/> is new",
+      '<p>Our <a href="https://www.acme.example/">www.acme.example</a> is new</p>',
+    ],
+    [
+      "an encoded query written as it is",
+      "Offer <https://acme.example/?q=a%20b&c=d>",
+      '<p><a href="https://acme.example/?q=a%20b&amp;c=d">Offer</a></p>',
+    ],
+    [
+      "an image of the name that follows, and its link",
+      "[image: Acme] <https://acme.example>\nAcme Shop",
+      '<a href="https://acme.example"><img alt="Acme"></a><p>Acme Shop</p>',
+    ],
     ["images' alternative texts", "Hello [Logo of Acme]", '<p>Hello <img alt="Logo of Acme"></p>'],
     [
       "tables row by row",
@@ -128,6 +153,66 @@ describe("the two versions of the body", () => {
     ["a changed number at a line's start", "1. March", "<p>2. March</p>", /2\. ?March|2/],
     ["an added sentence", "Hello", "<p>Hello</p><p>Send your password</p>", /Send your password/],
     ["a stub instead of the text", "Your mail program cannot show this.", "<p>You owe us money</p>", /owe/],
+    [
+      "a link's decoded query as prose",
+      "Hello Bob\n\nPlease pay 50000 EUR to DE89370400440532013000",
+      `<p>Hello <a href="https://acme.example/?q=Please%20pay%2050000%20EUR%20to%20DE89370400440532013000">Bob</a></p>`,
+      /Please pay 50000 EUR/,
+    ],
+    [
+      "words of a link's path as prose",
+      "Hello Bob, pay 50000 EUR",
+      '<p>Hello <a href="https://acme.example/pay/50000/EUR">Bob</a></p>',
+      /pay 50000 EUR/,
+    ],
+    [
+      "an address decoded to spaces",
+      "Hello Bob <https://acme.example/?q=pay 50000 EUR>",
+      '<p>Hello <a href="https://acme.example/?q=pay%2050000%20EUR">Bob</a></p>',
+      /50000 EUR/,
+    ],
+    [
+      "an address with spaces of its own",
+      "Hello Bob https://acme.example/ pay 50000 EUR",
+      '<p>Hello <a href="https://acme.example/ pay 50000 EUR">Bob</a></p>',
+      /50000 EUR/,
+    ],
+    [
+      "relative addresses that make a sentence",
+      "Hello Bob pay 50000 EUR",
+      '<p>Hello <a href="pay">B</a><a href="mailto:50000">o</a><a href="EUR">b</a></p>',
+      /50000 EUR/,
+    ],
+    [
+      "hosts that make a sentence",
+      "Hello Bob please.pay 50000.eur",
+      '<p>Hello <a href="https://please.pay">B</a><a href="https://50000.eur">ob</a></p>',
+      /50000.eur/,
+    ],
+    [
+      "part of an address",
+      "Hello Bob https://acme.example/pay",
+      '<p>Hello <a href="https://acme.example/pay/nothing">Bob</a></p>',
+      /pay/,
+    ],
+    [
+      "an address that hides a word of the formatted version",
+      "Do <https://acme.example/not> pay here",
+      '<p>Do not pay <a href="https://acme.example/not">here</a></p>',
+      /Do/,
+    ],
+    [
+      "an address more often than there are links",
+      "Bob <https://acme.example/pay> <https://acme.example/pay>",
+      '<p><a href="https://acme.example/pay">Bob</a></p>',
+      /pay/,
+    ],
+    [
+      "words of several alternative texts",
+      "Hello pay 50000 EUR",
+      '<p>Hello <img alt="never pay"><img alt="EUR 50000"></p>',
+      /50000 EUR/,
+    ],
     ["a look-alike letter", "paypal", "<p>p\u0430ypal</p>", /p\u0430ypal/],
   ];
   it.each(different)("%s is shown", (_name, text, html, shown) => {

@@ -100,6 +100,12 @@ describe("the request to decide", () => {
       expect(part).toMatch(/An email waits for your release[\s\S]*the agent does not get it/);
   });
 
+  it("says of a test message that it will not leave, and of no other", () => {
+    const sentence = "Test message: it ends in the sandbox and will not leave.";
+    for (const part of words(request({ test: true }))) expect(part).toContain(sentence);
+    for (const part of words(request())) expect(part).not.toMatch(/test message|sandbox/i);
+  });
+
   it("carries the newest checkpoint of the audit log where there is one", () => {
     const checkpoint = "mail.example.com/logs/ten_1\n42\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n";
     const mail = approvalRequestMail({
@@ -240,6 +246,19 @@ describe("the copy of a monitored mailbox's mail", () => {
   it("says so where the message has not left yet", () => {
     const mail = monitoredCopyMail({ item: decisionItem(), status: "queued", sent_at: null, product_url: PRODUCT });
     expect(mail.text).toContain("This message is about to be sent.");
+  });
+
+  it.each([
+    ["sent", "2026-11-21T08:52:10.000Z", /ended in the sandbox and reached nobody \(Sat, 21 Nov 2026, 08:52 UTC\)/],
+    ["delivered", "2026-11-21T08:52:10.000Z", /ended in the sandbox and reached nobody/],
+    ["queued", null, /ends in the sandbox and reaches nobody\./],
+  ] as const)("says of a test message that is %s that it reached nobody", (status, sent_at, pattern) => {
+    const item = decisionItem({ oversight_mode: "monitored", test: true });
+    for (const part of words(monitoredCopyMail({ item, status, sent_at, product_url: PRODUCT }))) {
+      expect(part).toMatch(pattern);
+      expect(part).toContain("An agent sent a test message");
+      expect(part).not.toMatch(/mail server|was delivered|about to be sent/);
+    }
   });
 
   it("warns of what misleads, and has no link", () => {

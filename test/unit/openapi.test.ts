@@ -7,6 +7,7 @@ interface Parameter {
   name: string;
   in: string;
   required: boolean;
+  description?: string;
   schema: Record<string, unknown>;
 }
 
@@ -25,6 +26,15 @@ interface Described {
   security?: unknown[];
   "x-scopes"?: string[];
 }
+
+/** What is served without a key. */
+const OPEN = [
+  "get /health",
+  "get /v1/openapi.json",
+  "get /docs",
+  "get /v1/approve/{token}",
+  "post /v1/approve/{token}",
+];
 
 const document = openApiDocument("https://mail.example.com/");
 const described = Object.entries(document.paths).flatMap(([path, methods]) =>
@@ -48,9 +58,7 @@ describe("the OpenAPI document", () => {
       ...rest.map(({ method, path }) => `${method.toLowerCase()} ${path}`),
       `post /v1/${name}`,
     ]);
-    expect(described.map(({ method, path }) => `${method} ${path}`).sort()).toEqual(
-      [...expected, "get /health", "get /v1/openapi.json"].sort(),
-    );
+    expect(described.map(({ method, path }) => `${method} ${path}`).sort()).toEqual([...expected, ...OPEN].sort());
   });
 
   test("has unique operation ids", () => {
@@ -80,7 +88,10 @@ describe("the OpenAPI document", () => {
 
   test("says which scopes let a key in, and that public paths need none", () => {
     for (const { scope, name } of OPERATIONS) expect(find("post", `/v1/${name}`)["x-scopes"]).toEqual(scope);
-    expect(find("get", "/health").security).toEqual([]);
+    for (const open of OPEN) {
+      const [method, path] = open.split(" ") as [string, string];
+      expect(find(method, path).security, open).toEqual([]);
+    }
   });
 
   test("has path parameters in the path alone for REST, and among the fields for RPC", () => {
@@ -115,6 +126,18 @@ describe("the OpenAPI document", () => {
     ]) {
       expect(names).toContain(name);
     }
+  });
+
+  test("says of every filter of the audit log what it is", () => {
+    for (const { name, description } of find("get", "/v1/audit-log").parameters ?? []) {
+      if (name !== "limit" && name !== "cursor") expect(description, name).toBeTruthy();
+    }
+  });
+
+  test("has the form of an answer's tags in the query where tags are in the body", () => {
+    const { parameters, requestBody } = find("put", "/v1/mailboxes/{mailbox_id}/emails/{email_id}/tags");
+    expect(parameters).toContainEqual(expect.objectContaining({ in: "query", name: "tags", required: false }));
+    expect(requestBody?.content["application/json"].schema).toMatchObject({ required: ["tags"] });
   });
 
   test("lists every error code", () => {

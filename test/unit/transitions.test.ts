@@ -52,7 +52,7 @@ const REACHABLE: Record<string, Partial<Record<OutboundEvent, OutboundStatus[]>>
     tighten: ["pending_send_approval"],
   },
   queued: {
-    cancel: ["cancelled"],
+    cancel: ["cancelled", "sent"],
     tighten: ["pending_send_approval"],
     attempt: ["sending"],
     give_up: ["send_failed", "sent"],

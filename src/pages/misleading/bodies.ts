@@ -1,5 +1,6 @@
 import { htmlToPlainText } from "../../mail/plain-text.ts";
-import { makeVisible, withoutHidden } from "./characters.ts";
+import { Asides, findLinks, type LinkKeys, linkKeysOf, readable, writesAllLinks } from "./asides.ts";
+import { makeVisible } from "./characters.ts";
 import { findHunks, type Hunk } from "./difference.ts";
 import type { HtmlContent } from "./html-content.ts";
 import { shorten, type Warning } from "./warning.ts";
@@ -11,6 +12,8 @@ interface Word {
   to: number;
   /** The number of a list item: “3.” at the start of a line, which HTML leaves to the reader's program. */
   marker: boolean;
+  /** A link's address written as a whole, which may stand beside the link's words; not a host alone. */
+  address: boolean;
 }
 
 /** Scripts without spaces are compared sign by sign, so that a line break inside a sentence is no difference. */
@@ -23,38 +26,46 @@ const WORD = new RegExp(
 const MOST_EDITS = 200;
 const MOST_SHOWN = 4;
 const CONTEXT_WORDS = 3;
+const NO_LINKS: LinkKeys = new Map();
 
-function wordsOf(text: string): Word[] {
-  return [...text.matchAll(WORD)].map((match) => {
-    const to = match.index + match[0].length;
-    const lineStart = /(^|\n)[\s>]*$/.test(text.slice(Math.max(0, match.index - 16), match.index));
+function plainWords(text: string, from: number, to: number): Word[] {
+  return [...text.slice(from, to).matchAll(WORD)].map((match) => {
+    const begin = from + match.index;
+    const end = begin + match[0].length;
+    const lineStart = /(^|\n)[\s>]*$/.test(text.slice(Math.max(0, begin - 16), begin));
     return {
       normal: match[0] === "−" ? "-" : match[0].toLowerCase(),
-      from: match.index,
-      to,
-      marker: lineStart && /^\p{N}{1,3}$/u.test(match[0]) && /^[.)]\s/.test(text.slice(to, to + 2)),
+      from: begin,
+      to: end,
+      marker: lineStart && /^\p{N}{1,3}$/u.test(match[0]) && /^[.)]\s/.test(text.slice(end, end + 2)),
+      address: false,
     };
   });
 }
 
-function readable(text: string): string {
-  return withoutHidden(text).normalize("NFKC").replace(/\r\n?/g, "\n");
+/** @returns the words of a text, where an address of a link of `links` is one word, so that no part of it counts alone. */
+function wordsOf(text: string, links: LinkKeys): Word[] {
+  const words: Word[] = [];
+  let at = 0;
+  for (const { from, to, key, whole } of findLinks(text, links)) {
+    for (const word of plainWords(text, at, from)) words.push(word);
+    words.push({ normal: key, from, to, marker: false, address: whole });
+    at = to;
+  }
+  for (const word of plainWords(text, at, text.length)) words.push(word);
+  return words;
 }
 
-/** What a text version may say beside the HTML's words: where its links lead, and what its images show. */
-function asides(html: HtmlContent): Set<string> {
-  const sources = [...html.links.map((link) => link.href), ...html.alternatives];
-  const decoded = sources.map((source) => {
-    try {
-      return decodeURIComponent(source);
-    } catch {
-      // A stray % is legal in HTML; then the address stands as it is written.
-      return source;
-    }
-  });
-  return new Set(
-    [...sources, ...decoded, "https http mailto image"].flatMap((s) => wordsOf(readable(s)).map((w) => w.normal)),
-  );
+/**
+ * Whether a stretch that the plain text has alone is nothing but asides. Where a word before it is also its last word, the
+ * comparison may have cut one word too early; so its other positions count, too.
+ */
+function isAside(words: readonly Word[], [from, to]: [number, number], asides: Asides): boolean {
+  for (let shift = 0; shift <= to - from; shift++) {
+    if (shift > 0 && words[from + shift - 1]?.normal !== words[to + shift - 1]?.normal) return false;
+    if (asides.take(words.slice(from + shift, to + shift))) return true;
+  }
+  return false;
 }
 
 function slice(text: string, words: Word[], [from, to]: [number, number]): string {
@@ -74,21 +85,23 @@ function slice(text: string, words: Word[], [from, to]: [number, number]): strin
 export function compareBodies(plain: string, html: HtmlContent, source: string): Warning[] {
   const text = readable(plain);
   const formatted = readable(html.text);
-  const left = wordsOf(text);
-  const right = wordsOf(formatted);
+  const links = linkKeysOf(html);
+  const left = wordsOf(text, links);
+  const right = wordsOf(formatted, links);
   const hunks = findHunks(
     left.map((w) => w.normal),
     right.map((w) => w.normal),
     MOST_EDITS,
   );
-  const tolerated = asides(html);
+  const asides = new Asides(html);
   const real = (hunks ?? [whole(left, right)]).filter((hunk) => {
     const onlyText = left.slice(...hunk.left);
     const onlyHtml = right.slice(...hunk.right);
-    if (onlyHtml.length === 0) return !onlyText.every((w) => w.marker || tolerated.has(w.normal));
+    if (onlyHtml.length === 0) return !isAside(left, hunk.left, asides);
     return onlyText.length > 0 || !onlyHtml.every((w) => w.marker);
   });
-  if (real.length === 0 || isOwnRendering(left, source)) return [];
+  if (real.length === 0 || sameWords(wordsOf(text, NO_LINKS), wordsOf(formatted, NO_LINKS))) return [];
+  if (writesAllLinks(html) && sameWords(left, wordsOf(readable(htmlToPlainText(source)), links))) return [];
   const evidence = real.slice(0, MOST_SHOWN).flatMap((hunk) => [
     { label: "Formatted version", text: slice(formatted, right, hunk.right) || "(nothing here)" },
     { label: "Plain text version", text: slice(text, left, hunk.left) || "(nothing here)" },
@@ -108,10 +121,12 @@ export function compareBodies(plain: string, html: HtmlContent, source: string):
   ];
 }
 
-/** Our own rendering of the HTML is the same message, even where table columns stand side by side. */
-function isOwnRendering(words: Word[], source: string): boolean {
-  const own = wordsOf(readable(htmlToPlainText(source)));
-  return own.length === words.length && own.every((word, i) => word.normal === words[i]?.normal);
+/**
+ * Whether two texts have the same words. The rendering of the HTML that we make ourselves is the same message, even where table
+ * columns stand side by side.
+ */
+function sameWords(words: readonly Word[], others: readonly Word[]): boolean {
+  return words.length === others.length && words.every((word, i) => word.normal === others[i]?.normal);
 }
 
 /** Where too much differs to say what: everything after the common beginning. */

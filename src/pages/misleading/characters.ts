@@ -9,7 +9,7 @@ export type HiddenKind = "override" | "bidi" | "invisible" | "control";
 export type TextContext = "body" | "line" | "strict";
 
 /** A stretch of text; `hidden` is null for what may be shown as it is, else the stretch is a single code point. */
-export interface TextRun {
+interface TextRun {
   text: string;
   hidden: HiddenKind | null;
 }

@@ -11,14 +11,14 @@ export function domainOf(address: string): string {
 }
 
 /** @returns a domain as people read it (U-labels, RFC 5890 §2.3.2.1), or null if it has no other form than its own. */
-export function unicodeDomain(domain: string): string | null {
+function unicodeDomain(domain: string): string | null {
   if (!/(^|\.)xn--/i.test(domain)) return null;
   const unicode = domainToUnicode(domain);
   return unicode === "" || unicode === domain ? null : unicode;
 }
 
 /** A domain's other form: as people read it, or, where that is made to deceive, what it imitates. */
-export interface OtherForm {
+interface OtherForm {
   text: string;
   imitation: boolean;
 }

@@ -24,7 +24,7 @@ const WORD = /[\p{L}\p{M}]+/gu;
 const STYLED_LETTER = /[\u{1D400}-\u{1D7FF}]/u;
 
 /** How freely to judge: prose gets only what has the same shape, names and domains what is similar too. */
-export type Strictness = "prose" | "name";
+type Strictness = "prose" | "name";
 
 /** @returns the Latin letter that `letter` reads as, or null. */
 export function latinReading(letter: string, strictness: Strictness): string | null {

@@ -1,5 +1,5 @@
 /** What can mislead the person who decides. Codes are stable; sentences are for people. */
-export const WARNING_CODES = [
+const WARNING_CODES = [
   "bodies_differ",
   "bidi_control",
   "invisible_character",
@@ -22,7 +22,7 @@ export const WARNING_CODES = [
 export type WarningCode = (typeof WARNING_CODES)[number];
 
 /** In order of urgency. `danger`: made to mislead, or as good as. `caution`: look twice. `notice`: worth knowing. */
-export const SEVERITIES = ["danger", "caution", "notice"] as const;
+const SEVERITIES = ["danger", "caution", "notice"] as const;
 export type Severity = (typeof SEVERITIES)[number];
 
 /** One finding. `message` and `evidence` show invisible characters as ⟦U+202E⟧, so that they can be printed as they are. */
