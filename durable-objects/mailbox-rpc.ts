@@ -16,9 +16,9 @@ export interface MailboxRpc {
   describe(caller: Caller): Promise<Outcome<Mailbox>>;
   /**
    * Changes settings. Tightening is immediate and takes back what was not yet handed to the transport. A change that loosens
-   * changes nothing and answers `needs_approval`, unless `operatorApproved`.
+   * changes nothing and answers `needs_approval`, unless `approvedWords` are exactly what it gives away now.
    */
-  update(caller: Caller, change: MailboxChange, operatorApproved: boolean): Promise<Outcome<UpdateAnswer>>;
+  update(caller: Caller, change: MailboxChange, approvedWords: string | null): Promise<Outcome<UpdateAnswer>>;
   submit(caller: Caller, submission: Submission): Promise<Outcome<SendAnswer>>;
   cancel(caller: Caller, emailId: string, reason: string | null): Promise<Outcome<EmailSummary>>;
   list(caller: Caller, query: InboxQuery): Promise<Outcome<EmailPage>>;
@@ -177,6 +177,8 @@ export interface DecisionItem {
   content_hash: string;
   agent: { agent_id: string | null; model_id: string | null; model_provider: string | null };
   key_id: string | null;
+  /** Submitted by an `mm_test_` key: approved or not, it ends in the sandbox. */
+  test: boolean;
   metadata: Record<string, unknown>;
   tags: Record<string, string>;
   /** Which rule held it, in words: the mode, or a rule's name. */
@@ -195,6 +197,8 @@ export interface LinkOutcome {
   decided_at: string | null;
   reason: string | null;
   approval_ref: string | null;
+  /** Submitted by an `mm_test_` key: `sent` means that it ended in the sandbox. */
+  test: boolean;
   /** Whether this very request decided. */
   just_now: boolean;
 }

@@ -11,10 +11,10 @@ import { nextInboundStatus } from "../src/oversight/transitions.ts";
 import { projectMailbox } from "../src/store/mailbox-projection.ts";
 import { SYSTEM } from "./ledger.ts";
 import { cancel, mark, tag, untag } from "./mailbox/annotate.ts";
-import { actorOf, isWithheld, MailboxBase, mayOversee, notFound } from "./mailbox/base.ts";
+import { actorOf, MailboxBase, mayOversee, notFound } from "./mailbox/base.ts";
 import { decideByKey } from "./mailbox/decide.ts";
 import { deliver } from "./mailbox/delivery.ts";
-import { decodeCursor, encodeCursor, findMessages } from "./mailbox/inbox-query.ts";
+import { decodeCursor, encodeCursor, findMessages, RELEASED } from "./mailbox/inbox-query.ts";
 import { decideByLink, openLink, revokeLinks } from "./mailbox/links.ts";
 import type { Message } from "./mailbox/messages.ts";
 import { expirePending, indexPending, indexPendingNow, isPending } from "./mailbox/pending.ts";
@@ -95,8 +95,8 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
     return this.serve(caller, ["read", "admin", "oversight", "send"], () => accepted(this.settings()));
   }
 
-  async update(caller: Caller, change: MailboxChange, operatorApproved: boolean): Promise<Outcome<UpdateAnswer>> {
-    return this.serve(caller, ["admin"], () => accepted(update(this, caller, change, operatorApproved)));
+  async update(caller: Caller, change: MailboxChange, approvedWords: string | null): Promise<Outcome<UpdateAnswer>> {
+    return this.serve(caller, ["admin"], () => accepted(update(this, caller, change, approvedWords)));
   }
 
   async submit(caller: Caller, submission: Submission): Promise<Outcome<SendAnswer>> {
@@ -173,8 +173,8 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
       if (denied) return denied;
       const cursor = page.cursor === null ? { seq: 0, order: "asc" as const } : decodeCursor(page.cursor);
       if (cursor?.order !== "asc") return refused("invalid_input", "This cursor is not one that this list gave.");
-      const all = this.messages.threadFrom(threadId, cursor.seq, page.limit + 1);
-      const shown = all.slice(0, page.limit).filter((message) => mayOversee(caller) || !isWithheld(message));
+      const all = this.messages.threadFrom(threadId, cursor.seq, page.limit + 1, mayOversee(caller) ? "1" : RELEASED);
+      const shown = all.slice(0, page.limit);
       const first = shown[0];
       if (!first) return notFound();
       this.commit(() =>

@@ -25,8 +25,19 @@ export interface TenantRpc {
    * The mail says the change in `words`. At most 5 an hour. The code lives 24 h and survives five tries.
    */
   askOperator(caller: Caller, change: string, words: string): Promise<Outcome<{ expires_at: string; sent_to: string }>>;
+  /** What a writing call with this idempotency key by this key answered within 24 hours, or null. */
+  recall(caller: Caller, idempotencyKey: string): Promise<Outcome<RememberedAnswer | null>>;
+  /** Remembers a call's answer for 24 hours; the first one stays. Durable when it returns. */
+  remember(caller: Caller, idempotencyKey: string, answer: RememberedAnswer): Promise<Outcome<true>>;
   /** Redeems a code for exactly that change by exactly that key. Works once; compared in constant time. */
   redeemCode(caller: Caller, change: string, code: string): Promise<Outcome<true>>;
+}
+
+export interface RememberedAnswer {
+  /** SHA-256 of the operation and its input. */
+  digest: string;
+  /** The answer's body as JSON. */
+  body: string;
 }
 
 export interface NewTenant {

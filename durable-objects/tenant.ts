@@ -12,7 +12,7 @@ import { countMailboxes, recordKey, recordTenant } from "../src/store/tenant-pro
 import { Ledger, SYSTEM } from "./ledger.ts";
 import { actorOf, notFound } from "./mailbox/base.ts";
 import { TENANT_SCHEMA } from "./tenant/schema.ts";
-import type { NewApiKey, NewTenant, TenantRpc } from "./tenant-rpc.ts";
+import type { NewApiKey, NewTenant, RememberedAnswer, TenantRpc } from "./tenant-rpc.ts";
 import type { Timer } from "./timers.ts";
 
 const HOUR = 3600_000;
@@ -20,6 +20,7 @@ const CODE_LIFE = 24 * HOUR;
 const CODES_PER_HOUR = 5;
 const CODE_TRIES = 5;
 const MAIL_LIMIT = 60_000;
+const IDEMPOTENCY_KEPT = 24 * HOUR;
 
 type StoredKey = ApiKey & { hash: string };
 interface StoredTenant extends NewTenant {
@@ -267,14 +268,43 @@ export class TenantObject extends Ledger implements TenantRpc {
     });
   }
 
+  async recall(caller: Caller, idempotencyKey: string): Promise<Outcome<RememberedAnswer | null>> {
+    if (!this.isMine(caller)) return notFound();
+    const row = this.sql
+      .exec<{ digest: string; body: string }>(
+        "SELECT digest, body FROM idempotency WHERE key = ? AND expires_at > ?",
+        `${caller.key_id}/${idempotencyKey}`,
+        this.now(),
+      )
+      .toArray()[0];
+    return accepted(row ?? null);
+  }
+
+  async remember(caller: Caller, idempotencyKey: string, { digest, body }: RememberedAnswer): Promise<Outcome<true>> {
+    if (!this.isMine(caller)) return notFound();
+    this.commit(() => {
+      this.sql.exec("DELETE FROM idempotency WHERE expires_at <= ?", this.now());
+      this.sql.exec(
+        "INSERT OR IGNORE INTO idempotency VALUES (?, ?, ?, ?)",
+        `${caller.key_id}/${idempotencyKey}`,
+        digest,
+        body,
+        this.now() + IDEMPOTENCY_KEPT,
+      );
+    });
+    return accepted(true);
+  }
+
   private codeHash(code: string, change: string, keyId: string): string {
     return createHmac("sha256", deriveKey(this.env.MASTER_KEY, "approval-code"))
       .update(JSON.stringify([code, change, keyId]))
       .digest("hex");
   }
 
+  /** A door may remember a key for some seconds after it was revoked; here it is known at once. */
   private isMine(caller: Caller): boolean {
-    return this.established?.tenant_id === caller.tenant_id;
+    if (this.established?.tenant_id !== caller.tenant_id) return false;
+    return (this.findKey(caller.key_id)?.revoked_at ?? null) === null;
   }
 
   private tenant(): StoredTenant {

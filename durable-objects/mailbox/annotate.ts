@@ -6,6 +6,7 @@ import type { InboundStatus } from "../../src/oversight/statuses.ts";
 import { type InboundEvent, nextInboundStatus } from "../../src/oversight/transitions.ts";
 import type { Mark } from "../mailbox-rpc.ts";
 import { actorOf, type MailboxBase, wrongState } from "./base.ts";
+import { stopTrying } from "./delivery.ts";
 import type { Message } from "./messages.ts";
 import { isPending, unwatchPending } from "./pending.ts";
 import { emailSummary } from "./views.ts";
@@ -21,7 +22,7 @@ const MARKS: Readonly<Record<Mark["status"], { event: InboundEvent; kind: "mark"
 };
 
 /** What the mailbox's mode says of an annotation. @returns null if it may go on. */
-export function whyNotAnnotate(box: MailboxBase, kind: "mark" | "remove"): Outcome<never> | null {
+function whyNotAnnotate(box: MailboxBase, kind: "mark" | "remove"): Outcome<never> | null {
   const { oversight_mode } = box.settings();
   const verdict = POLICY.annotate[oversight_mode];
   if (verdict === "allow" || (verdict === "mark_and_tag_only" && kind === "mark")) return null;
@@ -111,6 +112,7 @@ export function cancel(
       return wrongState(message, `A message that is ${message.status} cannot be cancelled any more.`);
     message.record.end_reason = reason;
     if (waited) unwatchPending(box, message);
+    if (message.status === "sent") stopTrying(box, message);
     box.unschedule("deliver", message.id);
     box.messages.save(message);
     box.record({
@@ -120,7 +122,7 @@ export function cancel(
       detail: { status: message.status },
       personal: { reason },
     });
-    box.emit("message.cancelled", message);
+    if (message.status === "cancelled") box.emit("message.cancelled", message);
     return accepted(emailSummary(message, box.settings()));
   });
 }

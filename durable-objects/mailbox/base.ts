@@ -10,6 +10,7 @@ import type { OutboundStatus } from "../../src/oversight/statuses.ts";
 import { nextStatus, type OutboundEvent, type OutboundFacts } from "../../src/oversight/transitions.ts";
 import type { EventType, WebhookEvent } from "../../src/webhooks/event.ts";
 import { Ledger, type NewEntry } from "../ledger.ts";
+import type { Timer } from "../timers.ts";
 import type { Link } from "./links.ts";
 import { type Message, Messages, outboundOf } from "./messages.ts";
 import { MAILBOX_SCHEMA } from "./schema.ts";
@@ -124,7 +125,7 @@ export abstract class MailboxBase extends Ledger {
     const { decision } = message.record;
     return {
       verdict: this.verdictNow(message).verdict,
-      approved: decision?.decision === "approve" && decision.content_hash === outbound.content_hash,
+      approved: decision?.decision === "approve" && !decision.void && decision.content_hash === outbound.content_hash,
       due: true,
       gate_timing: "gate_first",
       scanning: false,
@@ -194,6 +195,15 @@ export abstract class MailboxBase extends Ledger {
     this.sql.exec("UPDATE links SET revoked = ? WHERE token_hash = ?", reason, tokenHash);
   }
 
+  revokeLinksOf(emailId: string, reason: string): void {
+    this.sql.exec("UPDATE links SET revoked = ? WHERE email_id = ? AND used = 0 AND revoked IS NULL", reason, emailId);
+  }
+
+  /** Ends a timer, unless it was set anew while its work was under way. */
+  finish({ kind, ref, due }: Timer): void {
+    if (this.timers.get(kind, ref)?.due === due) this.timers.clear(kind, ref);
+  }
+
   /** Forgets idempotency keys whose time is over. Inside `commit`. */
   forgetExpired(): void {
     this.sql.exec("DELETE FROM idempotency WHERE expires_at <= ?", this.now());
@@ -231,7 +241,7 @@ export abstract class MailboxBase extends Ledger {
   }
 }
 
-export const NOT_FOUND: Refusal = { code: "not_found", error: "There is nothing here by that id." };
+const NOT_FOUND: Refusal = { code: "not_found", error: "There is nothing here by that id." };
 
 export function notFound(): Outcome<never> {
   return { ok: false, refusal: NOT_FOUND };

@@ -53,7 +53,7 @@ export function decideByKey(box: MailboxBase, caller: Caller, request: DecisionR
 }
 
 /** 409 with the winner, or with how it ended without a decision. */
-export function notPending({ status, record: { decision } }: Message): Outcome<never> {
+function notPending({ status, record: { decision } }: Message): Outcome<never> {
   const past = { queued: "queued", sending: "being sent", sent: "sent" } as Partial<Record<string, string>>;
   if (!decision)
     return refused("wrong_state", `Nothing waits here: the message is ${past[status] ?? status}.`, {
@@ -139,6 +139,7 @@ export function linkOutcome({ status, record }: Message, justNow: boolean): Link
     decided_at: decision?.at ?? null,
     reason: decision?.reason ?? end_reason,
     approval_ref: decision?.approval_ref ?? null,
+    test: record.outbound?.test ?? false,
     just_now: justNow,
   };
 }

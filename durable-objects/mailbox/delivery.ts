@@ -12,6 +12,7 @@ import { SYSTEM } from "../ledger.ts";
 import { backoff, GIVE_UP_AFTER, type Timer } from "../timers.ts";
 import type { MailboxBase } from "./base.ts";
 import { contentOf, type DeliveryRow, type Message, outboundOf } from "./messages.ts";
+import { takeBackIfTightened } from "./take-back.ts";
 
 /** Bounds one attempt; the lease is longer, so that it never ends while an attempt still runs. */
 export const ATTEMPT_LIMIT = 60_000;
@@ -55,10 +56,9 @@ function beginAttempt(box: MailboxBase, timer: Timer): Message | null {
     box.unschedule("deliver", message.id);
     return null;
   }
-  const facts = box.facts(message);
-  if (facts.verdict !== "allow" && !(facts.verdict === "hold" && facts.approved)) {
-    throw new Error(`${message.id} is queued without being allowed or approved`);
-  }
+  // The mode may have become stricter while an earlier attempt was under way.
+  if (takeBackIfTightened(box, message, SYSTEM)) return null;
+  outbound.copy ||= box.verdictNow(message).copy;
   if (outbound.first_attempt_at !== null && box.now() >= outbound.first_attempt_at + GIVE_UP_AFTER) {
     giveUp(box, message);
     return null;
@@ -172,7 +172,8 @@ const STATE_OF = { accepted: "accepted", deferred: "deferred", refused: "bounced
 function finishAttempt(box: MailboxBase, emailId: string, attempt: Attempt, stored: string | null): void {
   const message = box.messages.get(emailId);
   const answers = new Map(attempt.outcomes.map((outcome) => [comparableAddress(outcome.recipient), outcome]));
-  const rows = box.messages.deliveries(message.seq).map((row) => {
+  const before = box.messages.deliveries(message.seq);
+  const rows = before.map((row) => {
     const answer = waiting([row]).length ? answers.get(comparableAddress(row.recipient)) : undefined;
     if (!answer) return row;
     const now = {
@@ -194,9 +195,17 @@ function finishAttempt(box: MailboxBase, emailId: string, attempt: Attempt, stor
   if (!box.advance(message, event)) throw new Error(`${emailId} is ${message.status}, which ${event} does not follow`);
   if (stored) message.record.raw_key = stored;
   recordOutcome(box, message, attempt, stored);
-  if (event === "temp_fail") retryLater(box, message);
-  else end(box, message);
+  // Whoever oversees reads along as soon as anyone has it, not once the last recipient has answered.
+  if (outboundOf(message).copy && !before.some(isAccepted) && rows.some(isAccepted))
+    box.schedule("copy", message.id, box.now());
+  if (event !== "temp_fail") end(box, message);
+  else if (takeBackIfTightened(box, message, SYSTEM)) return;
+  else retryLater(box, message);
   box.messages.save(message);
+}
+
+function isAccepted({ state }: DeliveryRow): boolean {
+  return state === "accepted";
 }
 
 function retryLater(box: MailboxBase, message: Message): void {
@@ -212,7 +221,6 @@ function end(box: MailboxBase, message: Message): void {
   if (message.status === "sent") {
     record.sent_at = box.time();
     box.emit("message.sent", message);
-    if (outboundOf(message).copy) box.schedule("copy", message.id, box.now());
   } else {
     const last = box.messages.deliveries(message.seq).find(({ state }) => state !== "accepted");
     record.end_reason = last?.response ?? null;
@@ -233,9 +241,20 @@ function noteBounce(box: MailboxBase, message: Message, row: DeliveryRow): void 
   box.emit("message.bounced", message, { recipient_position: row.position, code: row.code, bounce_type: "hard" });
 }
 
-function giveUp(box: MailboxBase, message: Message): void {
-  for (const row of waiting(box.messages.deliveries(message.seq)))
+/** Ends a message that is `sent` to some: nobody else is tried. Inside `commit`. */
+export function stopTrying(box: MailboxBase, message: Message): void {
+  failWaiting(box, message);
+  end(box, message);
+}
+
+function failWaiting(box: MailboxBase, message: Message): void {
+  for (const row of waiting(box.messages.deliveries(message.seq))) {
     box.messages.saveDelivery(message.seq, { ...row, state: "failed" });
+  }
+}
+
+function giveUp(box: MailboxBase, message: Message): void {
+  failWaiting(box, message);
   if (!box.advance(message, "give_up")) throw new Error(`${message.id} is ${message.status} and cannot be given up`);
   box.record({
     message,

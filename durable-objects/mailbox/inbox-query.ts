@@ -8,6 +8,10 @@ import { MESSAGE_COLUMNS, type Message, type MessageRow, messageOf } from "./mes
  */
 export const EXAMINED_ROWS = 1_000;
 
+/** Mail that an agent may know of: not what waits for a human, nor what one refused. */
+export const RELEASED =
+  "messages.status <> 'pending_inbound_approval' AND NOT (messages.direction = 'inbound' AND messages.status = 'rejected')";
+
 export interface Cursor {
   /** The last `seq` examined. */
   seq: number;
@@ -64,7 +68,7 @@ function tagCondition(tag: string): Condition {
 }
 
 /** FTS5: each term quoted, so that `-`, `"` and words like OR are only text. */
-export function fullTextQuery(q: string): string {
+function fullTextQuery(q: string): string {
   return q
     .split(/\s+/)
     .filter((term) => term !== "")
@@ -81,7 +85,7 @@ interface Source {
 }
 
 /** Where a page looks: a range of `seq`, a stretch of the thread index, or of the full-text index. */
-function source(sql: SqlStorage, query: InboxQuery, cursor: Cursor, examined: number): Source {
+function source(sql: SqlStorage, query: InboxQuery, cursor: Cursor, examined: number, shown: string): Source {
   const descending = cursor.order === "desc";
   const beyond = descending ? "<" : ">";
   const stretch = (statement: string, ...bindings: SqlStorageValue[]): Source => {
@@ -95,13 +99,15 @@ function source(sql: SqlStorage, query: InboxQuery, cursor: Cursor, examined: nu
   };
   if (query.q !== null) {
     return stretch(
-      `SELECT rowid AS seq FROM search WHERE search MATCH ? AND rowid ${beyond} ? ORDER BY rowid ${cursor.order} LIMIT ?`,
+      // What is withheld is left out before anything is counted, or a cursor would tell that a hidden message has the word.
+      `SELECT search.rowid AS seq FROM search CROSS JOIN messages ON messages.seq = search.rowid
+       WHERE search MATCH ? AND search.rowid ${beyond} ? AND ${shown} ORDER BY search.rowid ${cursor.order} LIMIT ?`,
       fullTextQuery(query.q),
     );
   }
   if (query.thread_id !== null) {
     return stretch(
-      `SELECT seq FROM messages WHERE thread_id = ? AND seq ${beyond} ? ORDER BY seq ${cursor.order} LIMIT ?`,
+      `SELECT seq FROM messages WHERE thread_id = ? AND seq ${beyond} ? AND ${shown} ORDER BY seq ${cursor.order} LIMIT ?`,
       query.thread_id,
     );
   }
@@ -138,10 +144,9 @@ export function findMessages(
   const filters = conditions(query);
   // Without further filters nearly every row found is shown, so a page need not look further than itself.
   const examined = filters.length ? EXAMINED_ROWS : query.limit + query.offset + 1;
-  const where = source(sql, query, cursor, examined);
+  const where = source(sql, query, cursor, examined, withheld ? "1" : RELEASED);
   if (query.q !== null && query.thread_id !== null) filters.push(["thread_id = ?", query.thread_id]);
-  if (!withheld)
-    filters.push(["status <> 'pending_inbound_approval' AND NOT (direction = 'inbound' AND status = 'rejected')"]);
+  if (!withheld) filters.push([RELEASED]);
   if (query.status === null) filters.push(["status <> 'deleted'"]);
   const rows = sql
     .exec<MessageRow>(

@@ -89,3 +89,11 @@ export function revokeLinks(box: MailboxBase, tokenHashes: string[], reason: str
     return live.length;
   });
 }
+
+/** The approver is another: links mailed so far decide nothing any more, and whoever decides now gets fresh ones. Inside `commit`. */
+export function replaceLinks(box: MailboxBase): void {
+  for (const id of box.scheduled("expire")) {
+    box.revokeLinksOf(id, "someone else decides for this mailbox now");
+    box.schedule("notify", id, box.now());
+  }
+}

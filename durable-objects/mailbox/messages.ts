@@ -1,7 +1,7 @@
 import type { AuthenticationVerdicts, MailAddress, MessageContent, StoredAttachment } from "../../src/mail/message.ts";
 import type { Mode } from "../../src/oversight/modes.ts";
 import type { Author } from "../../src/oversight/separation.ts";
-import type { InboundStatus, OutboundStatus, Status } from "../../src/oversight/statuses.ts";
+import type { OutboundStatus, Status } from "../../src/oversight/statuses.ts";
 
 /** A decision on a pending item. There is at most one. */
 export interface RecordedDecision {
@@ -13,6 +13,8 @@ export interface RecordedDecision {
   at: string;
   reason: string | null;
   content_hash: string;
+  /** The mailbox was tightened while the message was being sent: nothing further rests on this. */
+  void?: true;
 }
 
 /** Why and until when an item waits. */
@@ -173,9 +175,9 @@ export class Messages {
     return this.select("WHERE thread_id = ? ORDER BY seq DESC LIMIT ?", threadId, limit);
   }
 
-  /** @returns a thread from its oldest message on, those after `seq`. */
-  threadFrom(threadId: string, seq: number, limit: number): Message[] {
-    return this.select("WHERE thread_id = ? AND seq > ? ORDER BY seq LIMIT ?", threadId, seq, limit);
+  /** @returns a thread from its oldest message on: those after `seq` that meet a condition, SQL of ours. */
+  threadFrom(threadId: string, seq: number, limit: number, condition: string): Message[] {
+    return this.select(`WHERE thread_id = ? AND seq > ? AND ${condition} ORDER BY seq LIMIT ?`, threadId, seq, limit);
   }
 
   bodies(seq: number): Bodies {
@@ -289,5 +291,3 @@ export function outboundOf({ id, record }: Message): OutboundRecord {
   if (!record.outbound) throw new Error(`${id} is not outbound`);
   return record.outbound;
 }
-
-export type { InboundStatus, OutboundStatus };

@@ -9,7 +9,7 @@ import type { Message } from "./messages.ts";
 
 const HELD_FOR = 7 * 24 * 3600_000;
 /** How long an answer waits for the pending index before an alarm takes over. */
-export const INDEX_PATIENCE = 2_000;
+const INDEX_PATIENCE = 2_000;
 
 /** @returns ISO 8601: when an item held now expires. */
 export function holdUntil(now: number): string {

@@ -95,9 +95,9 @@ async function send(
     const message = box.messages.get(about.id);
     const tooLate = box.now() >= Date.parse(message.created_at) + GIVE_UP_AFTER;
     const failed = outcome.outcome === "refused" || (outcome.outcome === "deferred" && tooLate);
-    if (outcome.outcome === "deferred" && !failed)
+    if (outcome.outcome === "deferred" && !failed) {
       box.schedule(timer.kind, message.id, box.now() + backoff(attempts), { attempts });
-    else box.unschedule(timer.kind, message.id);
+    } else box.finish(timer);
     const result = outcome.outcome === "accepted" ? "sent" : failed ? "failed" : "deferred";
     box.record({
       message,

@@ -14,6 +14,8 @@ import { holdUntil, watchPending } from "./pending.ts";
 /** How far back a thread's participants are looked for. */
 const PARTICIPANTS_FROM = 50;
 
+const UNTOLD: readonly string[] = ["fail", "permerror", "temperror"];
+
 const NOBODY: MailAddress = { name: null, address: "" };
 
 /** What became of an arrival. */
@@ -103,11 +105,11 @@ function threadOf(box: MailboxBase, arrival: ReceivedMessage): string | null {
         .map(({ address }) => comparableAddress(address)),
     ]),
   );
-  // A From that is proven forged is nobody's.
+  // A From that is forged, or that nobody can tell, is nobody's.
   const { dkim_result, dmarc_result } = arrival.authentication;
-  const forged = dkim_result === "fail" || dmarc_result === "fail";
+  const untold = UNTOLD.includes(dmarc_result) || dkim_result === "fail" || arrival.from.length !== 1;
   return chooseThread(
-    { ...arrival, from: forged ? [] : arrival.from },
+    { ...arrival, from: untold ? [] : arrival.from },
     found.map(({ rfc_message_id, thread_id }) => ({
       rfc_message_id: rfc_message_id ?? "",
       thread_id,

@@ -49,6 +49,7 @@ export const MAILBOX_SCHEMA: readonly (readonly string[])[] = [
       revoked TEXT,
       used INTEGER NOT NULL
     ) WITHOUT ROWID`,
+    "CREATE INDEX links_by_email ON links (email_id)",
     "CREATE TABLE idempotency (key TEXT PRIMARY KEY, digest TEXT NOT NULL, email_id TEXT NOT NULL, expires_at INTEGER NOT NULL) WITHOUT ROWID",
   ],
 ];

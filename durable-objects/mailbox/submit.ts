@@ -6,6 +6,7 @@ import type { MailAddress, MessageContent } from "../../src/mail/message.ts";
 import type { Mailbox, SendAnswer } from "../../src/operations/shapes.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
 import { contentHash } from "../../src/oversight/content-hash.ts";
+import { MAX_RECIPIENTS } from "../../src/oversight/limits.ts";
 import { stricter } from "../../src/oversight/modes.ts";
 import { judgeSend, type SendVerdict } from "../../src/oversight/policy.ts";
 import { nextStatus } from "../../src/oversight/transitions.ts";
@@ -15,7 +16,6 @@ import { type Bodies, type Message, outboundOf } from "./messages.ts";
 import { holdUntil, watchPending } from "./pending.ts";
 import { sendAnswer } from "./views.ts";
 
-export const MAX_RECIPIENTS = 50;
 const MAX_REFERENCES = 20;
 const IDEMPOTENCY_KEPT = 24 * 3600_000;
 

@@ -1,5 +1,6 @@
 import { pendingIdOf } from "../../src/ids.ts";
 import { domainOf, formatAddress } from "../../src/mail/address.ts";
+import type { MailAddress } from "../../src/mail/message.ts";
 import type { Email, EmailSummary, Mailbox, PendingItem, SendAnswer } from "../../src/operations/shapes.ts";
 import { judgeSend } from "../../src/oversight/policy.ts";
 import type { DecisionItem } from "../mailbox-rpc.ts";
@@ -72,7 +73,7 @@ export function email(message: Message, bodies: Bodies, deliveries: DeliveryRow[
     text: bodies.text,
     body: bodies.text,
     html: bodies.html,
-    headers: inbound ? headerMap(inbound.headers) : {},
+    headers: headerMap(inbound ? inbound.headers : outboundHeaders(message)),
     recipients: deliveries.map(({ recipient, state, attempts, code, response }) => ({
       address: recipient,
       state,
@@ -81,6 +82,23 @@ export function email(message: Message, bodies: Bodies, deliveries: DeliveryRow[
     })),
     authentication: inbound ? { ...inbound.authentication } : null,
   };
+}
+
+/** The headers a sent message has besides MIME's and the signatures; never Bcc. */
+function outboundHeaders({ rfc_message_id, created_at, record }: Message): [string, string][] {
+  const list = (addresses: MailAddress[]) => addresses.map(formatAddress).join(", ");
+  const all: [string, string | null][] = [
+    ["From", formatAddress(record.from)],
+    ["Reply-To", list(record.reply_to)],
+    ["To", list(record.to)],
+    ["Cc", list(record.cc)],
+    ["Subject", record.subject],
+    ["Message-ID", rfc_message_id],
+    ["Date", new Date(created_at).toUTCString().replace("GMT", "+0000")],
+    ["In-Reply-To", record.in_reply_to],
+    ["References", record.references.join(" ")],
+  ];
+  return all.filter((header): header is [string, string] => header[1] !== null && header[1] !== "");
 }
 
 function headerMap(headers: [string, string][]): Email["headers"] {
@@ -129,6 +147,7 @@ export function decisionItem(message: Message, bodies: Bodies, mailbox: Mailbox)
       model_provider: outbound?.model_provider ?? null,
     },
     key_id: outbound?.author.key_id ?? null,
+    test: outbound?.test ?? false,
     metadata: record.metadata,
     tags: record.tags,
     held_by: hold?.rule ?? judgeSend(record.mode).rule,

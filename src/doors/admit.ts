@@ -4,9 +4,13 @@ import { actingAs } from "../operations/acting-agent.ts";
 import { agentId } from "../operations/fields.ts";
 import type { Operation } from "../operations/operation.ts";
 import type { Caller } from "../oversight/caller.ts";
+import { inputSentence, inputWords } from "./input-words.ts";
 import { MAX_ISSUES, refuseUnstorable, shownPath } from "./limits.ts";
 
 /** The one way to a handler: scope, agent, input. Every door goes through here, so no door can forget a rule. */
+
+/** The field by which an operation that takes tags is told how to give them; `tags` in a query. */
+export const TAGS_FORM = "tags_form";
 
 /** What a request carries, before it is understood. */
 export interface RawInput {
@@ -40,8 +44,7 @@ export function inputFields(schema: z.ZodType): Record<string, z.ZodType> {
 function inputError(issues: Issue[], code: ErrorCode = "invalid_input"): Refused {
   const shown = issues.slice(0, MAX_ISSUES).map(({ path, message }) => ({ path: shownPath(path), message }));
   const [first] = shown;
-  const where = first && first.path !== "" ? `${first.path} ` : "The input ";
-  return new Refused(code, `${where}${first?.message ?? "is not valid"}.`, { issues: shown });
+  return new Refused(code, inputSentence(first?.path ?? "", first?.message ?? "is not taken"), { issues: shown });
 }
 
 function differs(path: string): Refused {
@@ -62,15 +65,21 @@ function fold(target: Record<string, unknown>, name: string, value: unknown, has
   target.metadata = { ...map, [key]: value };
 }
 
+/** `?tags=` chooses how an answer gives tags; beside tags that are themselves an input, the field for that is this one. */
+function fieldOfQuery(name: string, fields: Record<string, z.ZodType>): string {
+  return name === "tags" && TAGS_FORM in fields ? TAGS_FORM : name;
+}
+
 /** Path, query and body as one object. @throws {Refused} if two of them contradict each other, or the body is no object. */
-function gather(raw: RawInput, hasMetadata: boolean): Record<string, unknown> {
+function gather(raw: RawInput, fields: Record<string, z.ZodType>): Record<string, unknown> {
+  const hasMetadata = "metadata" in fields;
   const { body } = raw;
   if (body !== undefined && (typeof body !== "object" || body === null || Array.isArray(body))) {
     throw inputError([{ path: "", message: "must be a JSON object" }]);
   }
   const query = [...new Set(raw.query.keys())].map((name): [string, unknown] => {
     const values = raw.query.getAll(name);
-    return [name, values.length === 1 ? values[0] : values];
+    return [fieldOfQuery(name, fields), values.length === 1 ? values[0] : values];
   });
   // Before a key that names a prototype is copied anywhere.
   refuseUnstorable(body);
@@ -88,7 +97,7 @@ const idempotencyKey = z.string().regex(/^[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-
 });
 
 function checked(schema: z.ZodType<string>, value: unknown, path: string): string {
-  const result = schema.safeParse(value);
+  const result = schema.safeParse(value, { error: inputWords });
   if (result.success) return result.data;
   throw inputError(result.error.issues.map(({ message }) => ({ path, message })));
 }
@@ -139,11 +148,7 @@ function issueOf(issue: ZodIssue): Issue[] {
   if (issue.code === "unrecognized_keys") {
     return issue.keys.map((key) => ({ path: [...path, key].join("."), message: "is not a field of this operation" }));
   }
-  const message =
-    issue.code === "invalid_union"
-      ? "is of none of the kinds that are taken"
-      : issue.message.replace(/^Invalid/, "is invalid:");
-  return [{ path: path.join("."), message }];
+  return [{ path: path.join("."), message: issue.message }];
 }
 
 /** The code of the first issue that has one of its own. */
@@ -161,7 +166,7 @@ function codeOf(issues: readonly ZodIssue[]): ErrorCode {
  */
 export function parseInput<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
   refuseUnstorable(value);
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(value, { error: inputWords });
   if (parsed.success) return parsed.data;
   const issues = parsed.error.issues.flatMap(leaves);
   throw inputError(issues.flatMap(issueOf), codeOf(issues));
@@ -175,7 +180,7 @@ export function parseInput<Schema extends z.ZodType>(schema: Schema, value: unkn
 export function admit(operation: Operation, caller: Caller, raw: RawInput): Admitted {
   requireScope(operation, caller);
   const fields = inputFields(operation.input);
-  const input = gather(raw, "metadata" in fields);
+  const input = gather(raw, fields);
   const key = idempotencyKeyOf(input, raw.headers);
   const acting = actingAs(caller, agentOf(input, raw.headers, "agent_id" in fields));
   return { caller: acting, input: parseInput(operation.input, input), idempotencyKey: key };

@@ -2,7 +2,8 @@ import { z } from "zod";
 import { ERROR_STATUS } from "../errors.ts";
 import type { Operation, RestBinding } from "../operations/operation.ts";
 import { OPERATIONS } from "../operations/registry.ts";
-import { inputFields } from "./admit.ts";
+import { LONGEST_NOTE } from "../pages/decision.tsx";
+import { inputFields, TAGS_FORM } from "./admit.ts";
 
 /** OpenAPI 3.1, generated from the operations; nothing here knows any of them by name. */
 
@@ -107,6 +108,8 @@ function restOperation(operation: Operation, { method, path }: RestBinding, oper
   const parameters = inPath.map((name) => parameter(name, "path", input.properties[name] ?? { type: "string" }, true));
   const described = { ...describe(operation, operationId), tags: ["REST"] };
   if (method !== "GET") {
+    const form = input.properties[TAGS_FORM];
+    if (form) parameters.push(parameter("tags", "query", form, false));
     return { ...described, parameters: [...parameters, ...HEADER_PARAMETERS], requestBody: body(input, inPath) };
   }
   const query = Object.entries(input.properties)
@@ -129,6 +132,64 @@ function rpcOperation(operation: Operation): JsonSchema {
   };
 }
 
+function open(summary: string, operationId: string, type: string, more: JsonSchema = {}): JsonSchema {
+  const answer = { description: summary, content: { [type]: {} } };
+  return { operationId, summary, security: [], tags: ["Public"], responses: { "2XX": answer }, ...more };
+}
+
+const DECISION_FORM: JsonSchema = {
+  type: "object",
+  required: ["csrf", "decision"],
+  properties: {
+    csrf: { type: "string", description: "The secret that the page's form carries" },
+    decision: { type: "string", enum: ["approve", "reject"] },
+    note: { type: "string", maxLength: LONGEST_NOTE },
+  },
+};
+
+/** The decision page is for people: every answer is a page. */
+const PAGE = { "text/html": {} };
+const DECISION_LINK: JsonSchema = {
+  parameters: [
+    parameter("token", "path", { type: "string", description: "What the notification's link ends in" }, true),
+  ],
+  responses: {
+    "200": { description: "The held message, or what was decided about it", content: PAGE },
+    "4XX": { description: "Why this link decides nothing", content: PAGE },
+    "503": { description: "The page cannot be shown now", content: PAGE },
+  },
+};
+
+/** What is served without a key: method, path and description. */
+const OPEN_PATHS: readonly [method: string, path: string, described: JsonSchema][] = [
+  ["GET", "/health", open("Says whether the service and what it needs answer.", "health", "application/json")],
+  ["GET", "/v1/openapi.json", open("This document.", "openapi", "application/json")],
+  ["GET", "/docs", open("The reference for people.", "docs", "text/html")],
+  [
+    "GET",
+    "/v1/approve/{token}",
+    open(
+      "Shows a held message to the person who decides. Changes nothing.",
+      "decision_page",
+      "text/html",
+      DECISION_LINK,
+    ),
+  ],
+  [
+    "POST",
+    "/v1/approve/{token}",
+    open("Takes the decision that the page's form sends.", "decide_by_link", "text/html", {
+      ...DECISION_LINK,
+      requestBody: { required: true, content: { "application/x-www-form-urlencoded": { schema: DECISION_FORM } } },
+      responses: {
+        "303": { description: "Decided; the page shows the outcome" },
+        "4XX": { description: "Nothing was decided by this call, and why", content: PAGE },
+        "503": { description: "The decision could not be taken now", content: PAGE },
+      },
+    }),
+  ],
+];
+
 function paths(): Record<string, JsonSchema> {
   const all: Record<string, JsonSchema> = {};
   const add = (path: string, method: string, described: JsonSchema) => {
@@ -144,15 +205,7 @@ function paths(): Record<string, JsonSchema> {
     }
     add(`/v1/${operation.name}`, "POST", rpcOperation(operation));
   }
-  const open = (summary: string, operationId: string) => ({
-    operationId,
-    summary,
-    security: [],
-    tags: ["Public"],
-    responses: { "2XX": { description: summary } },
-  });
-  add("/health", "GET", open("Says whether the service and what it needs answer.", "health"));
-  add("/v1/openapi.json", "GET", open("This document.", "openapi"));
+  for (const [method, path, described] of OPEN_PATHS) add(path, method, described);
   return all;
 }
 

@@ -4,6 +4,7 @@ import type { Answer, Operation } from "../operations/operation.ts";
 import { admit, requireScope } from "./admit.ts";
 import { authenticate } from "./authentication.ts";
 import { errorAnswer } from "./error-answers.ts";
+import { answerOnce } from "./idempotency.ts";
 import { readJsonBody } from "./limits.ts";
 
 /** What the worker's doors run on. */
@@ -63,17 +64,7 @@ export async function serve(
       body,
       headers: req.raw.headers,
     });
-    const answer = await operation.handler(
-      {
-        env,
-        caller: admitted.caller,
-        now,
-        waitUntil: (work) => context.executionCtx.waitUntil(work),
-        idempotencyKey: admitted.idempotencyKey,
-      },
-      admitted.input,
-    );
-    return toResponse(answer);
+    return toResponse(await answerOnce(env, operation, admitted, now));
   } catch (error) {
     return errorAnswer(error, operation.name);
   }

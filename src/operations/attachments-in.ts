@@ -1,33 +1,42 @@
 import { z } from "zod";
 import { Refused } from "../errors.ts";
+import { isAttachmentName, isAttachmentType, MAX_ATTACHMENT_NAME } from "../mail/compose.ts";
 import type { AttachmentBytes } from "../store/mail-store.ts";
 import { coded, headerText } from "./fields.ts";
 
 /** Attachments as an agent hands them in: base64 in JSON. */
 
 const MAX_ATTACHMENTS = 50;
-const MAX_NAME_CHARACTERS = 255;
+const MAX_CONTENT_TYPE_CHARACTERS = 255;
+const invalid = coded("invalid_attachment");
 
 /** `type/subtype` and parameters (RFC 2045 §5.1). */
 const CONTENT_TYPE =
   /^[a-z0-9!#$&^_.+-]{1,64}\/[a-z0-9!#$&^_.+-]{1,64}(?:; ?[a-z0-9-]{1,32}=(?:[a-z0-9._+-]{1,64}|"[a-z0-9 ._+-]{1,64}"))*$/i;
-/** Types whose bytes would be read as parts of our own message (RFC 2046 §5). */
-const COMPOSITE = /^(?:multipart|message)\//i;
 
-const contentType = headerText(255)
-  .refine((text) => CONTENT_TYPE.test(text), { error: "is not a content type", ...coded("invalid_attachment") })
-  .refine((text) => !COMPOSITE.test(text), {
+/** Parameters are dropped here, since the type is shown and hashed as it is sent: `type/subtype` in lower case. */
+const contentType = headerText(MAX_CONTENT_TYPE_CHARACTERS)
+  .refine((text) => CONTENT_TYPE.test(text), { error: "is not a content type", ...invalid })
+  .transform((text) => (text.split(";")[0] ?? "").toLowerCase())
+  .refine(isAttachmentType, {
     error: "multipart and message types are not taken; application/octet-stream carries any file",
-    ...coded("invalid_attachment"),
+    ...invalid,
   });
+
+const name = headerText(MAX_ATTACHMENT_NAME, 1).refine(isAttachmentName, {
+  error: "may not contain / or \\, control characters or =?",
+  ...invalid,
+});
 
 /** The `attachments` field. */
 export const attachmentsIn = z
   .array(
     z.strictObject({
-      name: headerText(MAX_NAME_CHARACTERS, 1),
+      name,
       content_base64: z.string().describe("The file in base64 (RFC 4648 §4), padded, without line breaks"),
-      content_type: contentType.default("application/octet-stream"),
+      content_type: contentType
+        .default("application/octet-stream")
+        .describe("type/subtype (RFC 2045 §5.1); parameters are dropped"),
     }),
   )
   .max(MAX_ATTACHMENTS);

@@ -68,6 +68,8 @@ export const approvalCode = z.string().min(1).max(64).optional();
 
 /** One address or many. */
 export const addresses = z.union([z.string(), z.array(z.string())]);
+/** One address or many, but some. */
+export const someAddresses = z.union([z.string(), z.array(z.string()).min(1, { error: "needs at least one address" })]);
 
 /**
  * The value of a field that may go by several names.
@@ -83,7 +85,7 @@ export function agreed<Name extends string, Value>(
   const given = names.filter((name) => input[name] !== undefined);
   const [first] = given;
   if (first === undefined) {
-    if (isRequired) context.addIssue({ code: "custom", path: [names[0]], message: `is missing${alternatives(names)}` });
+    if (isRequired) context.addIssue({ code: "custom", path: [names[0]], message: `is needed${alternatives(names)}` });
     return null;
   }
   const value = input[first] as Value;

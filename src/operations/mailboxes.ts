@@ -65,18 +65,20 @@ export const createMailbox = defineOperation({
       const waiting = await operatorApproval(context, { operation: "create_mailbox", input, words });
       if (waiting) return { status: 202, body: waiting };
       await confirmApprover(context, plan);
+      plan.approver_pending = false;
     }
     const { mailbox, existed } = await makeMailbox(env, caller, plan, context.now());
     return existed ? { status: 200, body: { ...mailbox, idempotent: true as const } } : { status: 201, body: mailbox };
   },
 });
 
-/** The operator allowed a change that names its approver, and so confirmed the person. */
-async function confirmApprover({ env, caller }: OperationContext, plan: MailboxPlan | MailboxChange): Promise<void> {
-  const { approver_email } = plan;
-  if (!approver_email) return;
+/** The operator allowed a change whose words name the approver they did not know before, and so confirmed the person. */
+async function confirmApprover(
+  { env, caller }: OperationContext,
+  { approver_email, approver_pending }: MailboxPlan | MailboxChange,
+): Promise<void> {
+  if (!approver_email || !approver_pending) return;
   await callTenant(env, caller.tenant_id, (tenant) => tenant.confirmApprover(caller, approver_email));
-  plan.approver_pending = false;
 }
 
 export const listMailboxesOperation = defineOperation({
@@ -150,14 +152,19 @@ export const updateMailbox = defineOperation({
     const { env, caller } = context;
     const routing = await findMailbox(context, input.mailbox);
     const change = await changeOf(context, input);
-    const first = await callMailbox(env, routing, (object) => object.update(caller, change, false));
+    const first = await callMailbox(env, routing, (object) => object.update(caller, change, null));
     if ("mailbox" in first) return { status: 200, body: first.mailbox };
     const words = first.needs_approval.change;
     const waiting = await operatorApproval(context, { operation: "update_mailbox", input, words });
     if (waiting) return { status: 202, body: waiting };
     await confirmApprover(context, change);
-    const second = await callMailbox(env, routing, (object) => object.update(caller, change, true));
-    if (!("mailbox" in second)) throw new Error("an approved change was not made");
+    // The object makes the change only if it still gives away exactly what the operator read.
+    const second = await callMailbox(env, routing, (object) => object.update(caller, change, words));
+    if (!("mailbox" in second)) {
+      throw new Refused("wrong_state", "The mailbox was changed meanwhile, so this would give away something else.", {
+        hint: "Repeat the call without approval_code.",
+      });
+    }
     return { status: 200, body: second.mailbox };
   },
 });

@@ -5,20 +5,20 @@ import { renderMarkdown } from "../mail/markdown.ts";
 import type { MailAddress } from "../mail/message.ts";
 import { htmlToPlainText } from "../mail/plain-text.ts";
 import { reduceHtml } from "../mail/safe-html.ts";
+import { MAX_RECIPIENTS } from "../oversight/limits.ts";
 import { attachmentsIn, encodedSize } from "./attachments-in.ts";
 import { addresses, agentId, headerText, metadata, modelId, modelProvider, octets, tags } from "./fields.ts";
 import { modeSchema } from "./shapes.ts";
 
 /** A message as an agent writes it: what send_email and reply_email have in common. */
 
-export const MAX_RECIPIENTS = 50;
-export const MAX_SUBJECT_CHARACTERS = 998;
-export const MAX_BODY_OCTETS = 256 * 1024;
+const MAX_SUBJECT_CHARACTERS = 998;
+const MAX_BODY_OCTETS = 256 * 1024;
 /** HTML carries markup beside its words. */
-export const MAX_HTML_OCTETS = 512 * 1024;
+const MAX_HTML_OCTETS = 512 * 1024;
 /** What markdown and HTML become must still fit a row of the object's storage. */
-export const MAX_RENDERED_OCTETS = 1024 * 1024;
-export const MAX_MESSAGE_OCTETS = 10 * 1024 * 1024;
+const MAX_RENDERED_OCTETS = 1024 * 1024;
+const MAX_MESSAGE_OCTETS = 10 * 1024 * 1024;
 
 export const subject = headerText(MAX_SUBJECT_CHARACTERS);
 
@@ -63,13 +63,11 @@ export function bodyOf({ markdown, text, body, html }: BodyFields, context: z.Re
     return other ? wrong(other, "cannot stand beside markdown, which is rendered to both") : { markdown };
   }
   if (html !== undefined) return { html, text: plain ?? null };
-  return plain === undefined
-    ? wrong("markdown", "is missing (a body is also taken as text, or html)")
-    : { text: plain };
+  return plain === undefined ? wrong("markdown", "is needed (a body is also taken as text, or html)") : { text: plain };
 }
 
 /** What becomes of a body. */
-export interface RenderedBody {
+interface RenderedBody {
   text: string;
   html: string | null;
   markdown: string | null;
@@ -91,7 +89,7 @@ function render(body: BodyIn): RenderedBody {
   return { html, text: body.text ?? htmlToPlainText(html), markdown: null };
 }
 
-export interface Recipients {
+interface Recipients {
   to: MailAddress[];
   cc: MailAddress[];
   bcc: MailAddress[];

@@ -60,6 +60,7 @@ export function whatPlanGivesAway(plan: MailboxPlan): string | null {
   const given = GIVES_AWAY.map((words) => words(plan)).filter((words) => words !== null);
   if (given.length === 0) return null;
   const approver = plan.approver_email === null ? [] : [`its messages are decided by ${plan.approver_email}`];
+  if (plan.approver_pending) approver.push(`${plan.approver_email} becomes an approver of this account`);
   return `For the new mailbox ${plan.address}: ${[...given, ...approver].join("; ")}.`;
 }
 

@@ -18,8 +18,6 @@ export interface OperationContext {
   caller: Caller;
   /** Milliseconds since the epoch. */
   now(): number;
-  /** Keeps work alive after the answer. */
-  waitUntil(work: Promise<unknown>): void;
   /** The `Idempotency-Key` of the request, from the header or the body. */
   idempotencyKey: string | null;
 }

@@ -17,7 +17,10 @@ export const pendingApprovalShape = z.object({
 });
 export type PendingApproval = z.infer<typeof pendingApprovalShape>;
 
-/** What the operator's code is for. It fits exactly this, by exactly this key. */
+/**
+ * What the operator's code is for. It fits exactly this, by exactly this key. The words are part of it: where things changed
+ * since the operator read them, so that the same call would give away something else, the code fits no more.
+ */
 export interface Loosening {
   operation: string;
   /** The parsed input, its `approval_code` included: it is left out of what the code is bound to. */
@@ -38,7 +41,9 @@ export async function operatorApproval(
   const { env, caller } = context;
   const { approval_code, ...input } = loosening.input;
   // Through JSON, which drops what was left out.
-  const change = canonical(JSON.parse(JSON.stringify({ operation: loosening.operation, input })));
+  const change = canonical(
+    JSON.parse(JSON.stringify({ operation: loosening.operation, input, words: loosening.words })),
+  );
   if (approval_code !== undefined) {
     unwrap(
       await callTenant(env, caller.tenant_id, (tenant) => tenant.redeemCode(caller, change, approval_code), {

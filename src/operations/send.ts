@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { callMailbox } from "../store/mailbox-client.ts";
-import { addresses, flag, tagsForm } from "./fields.ts";
+import { flag, someAddresses, tagsForm } from "./fields.ts";
 import { bodyOf, messageFields, subject } from "./message-in.ts";
 import { defineOperation } from "./operation.ts";
 import { emailNames, emailOf, findEmail, routeMailbox, senderNames, senderOf } from "./references.ts";
@@ -14,7 +14,7 @@ export const sendEmail = defineOperation({
   scope: ["send"],
   effect: "send",
   input: z
-    .strictObject({ ...senderNames, to: addresses, subject, ...messageFields })
+    .strictObject({ ...senderNames, to: someAddresses, subject, ...messageFields })
     .transform(({ mailbox_id, mailbox, from, from_address, markdown, text, body, html, ...rest }, context) => ({
       ...rest,
       sender: senderOf({ mailbox_id, mailbox, from, from_address }, context),
@@ -35,7 +35,7 @@ export const replyEmail = defineOperation({
   input: z
     .strictObject({
       ...emailNames,
-      to: addresses.optional(),
+      to: someAddresses.optional().describe("Left out: whom the message answered names"),
       subject: subject.optional(),
       reply_all: flag.default(false).describe("Also to the others it was addressed to"),
       ...messageFields,

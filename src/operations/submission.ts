@@ -14,7 +14,7 @@ import { ownMailboxId } from "./references.ts";
 import type { SendAnswer } from "./shapes.ts";
 
 /** A parsed send or reply. */
-export interface MessageIn {
+interface MessageIn {
   to?: string | string[] | undefined;
   cc?: string | string[] | undefined;
   bcc?: string | string[] | undefined;
@@ -38,7 +38,7 @@ function sha256(text: string): string {
  * @returns the digest by which a repeated call is recognised: SHA-256 of the canonical input, in lower-case hex. Files enter it
  *   by their own hash, since an isolate has no memory for further copies of them.
  */
-export function inputDigest(operation: string, input: MessageIn, reply: Submission["reply"]): string {
+function inputDigest(operation: string, input: MessageIn, reply: Submission["reply"]): string {
   const attachments = input.attachments.map(({ content_base64, ...rest }) => ({
     ...rest,
     sha256: sha256(content_base64),

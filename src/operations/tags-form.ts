@@ -1,7 +1,7 @@
 import type { EmailSummary } from "./shapes.ts";
 
 /** How an answer gives tags: as a map, or, with `?tags=list`, as a list of keys. */
-export type TagsForm = "map" | "list";
+type TagsForm = "map" | "list";
 
 /** @returns tags in the form asked for. */
 export function tagsIn(tags: EmailSummary["tags"], form: TagsForm): EmailSummary["tags"] {

@@ -17,14 +17,18 @@ export const tagEmail = defineOperation({
   scope: ["send"],
   effect: "annotate",
   input: z
-    .strictObject({ ...emailNames, tags: tagsField })
-    .transform(({ tags, ...names }, context) => ({ tags, reference: emailOf(names, context) })),
+    .strictObject({
+      ...emailNames,
+      tags: tagsField.describe("A map of key to text, or a list of keys"),
+      tags_form: tagsForm.describe("How the answer gives tags; ?tags= in a query"),
+    })
+    .transform(({ tags, tags_form, ...names }, context) => ({ tags, tags_form, reference: emailOf(names, context) })),
   output: tagsAnswer,
   rest: [{ method: "PUT", path: "/v1/mailboxes/{mailbox_id}/emails/{email_id}/tags" }],
-  async handler(context, { reference, tags }) {
+  async handler(context, { reference, tags, tags_form }) {
     const { id, routing } = await findEmail(context, reference);
     const all = await callMailbox(context.env, routing, (object) => object.tag(context.caller, id, tags));
-    return { status: 200, body: { id, message_id: id, tags: all } };
+    return { status: 200, body: { id, message_id: id, tags: tagsIn(all, tags_form) } };
   },
 });
 

@@ -102,6 +102,8 @@ export const OUTBOUND_TRANSITIONS: readonly OutboundTransition[] = [
   { from: "scheduled", event: "due", guards: ["cleared"], to: "queued" },
   { from: "scheduled", event: "due", guards: [], to: "pending_send_approval" },
   { from: "scheduled", event: "cancel", guards: [], to: "cancelled" },
+  // Someone has it already: that part is sent and cannot be called back, only the rest is.
+  { from: "queued", event: "cancel", guards: ["any_accepted"], to: "sent" },
   { from: "queued", event: "cancel", guards: [], to: "cancelled" },
   { from: "scheduled", event: "tighten", guards: ["not_cleared"], to: "pending_send_approval" },
   { from: "queued", event: "tighten", guards: ["not_cleared"], to: "pending_send_approval" },

@@ -94,6 +94,9 @@ describe("get_audit_log", () => {
     expect(await count("agent_id=alice")).toBe(1);
     expect(await count("agent_id=nobody")).toBe(0);
     expect(await count(`mailbox_id=${tenant.mailboxes[1]?.id}`)).toBe(1);
+    const [first, second] = tenant.mailboxes;
+    expect(await count(`mailbox_id=${second?.address.toUpperCase()}`)).toBe(1);
+    expect(await count(`mailbox=${first?.address}`)).toBe(await count(`mailbox_id=${first?.id}`));
     expect(await count("action=mailbox.created")).toBe(2);
     expect(await count(`action=mailbox.created&mailbox_id=${tenant.mailbox.id}`)).toBe(1);
     expect(await count(`agent_id=alice&email_id=${emailId}&domain=agents.test`)).toBe(1);
@@ -102,6 +105,25 @@ describe("get_audit_log", () => {
     const [newest] = (await entries("limit=1")).entries;
     expect(await count(`from=${newest?.at}`)).toBeGreaterThan(0);
     expect(await count(`to=${newest?.at}`)).toBeLessThan(all);
+  });
+
+  test("gives no entries for a mailbox that is unknown, another tenant's or out of the key's reach, by id or address", async () => {
+    const foreign = await makeTenant();
+    for (const name of [foreign.mailbox.id, foreign.mailbox.address, "nobody@agents.test", "mbx_none", "none"]) {
+      expect(await entries(`mailbox_id=${name}`), name).toEqual({ entries: [], cursor: null });
+    }
+    for (const name of [tenant.mailbox.id, tenant.mailbox.address]) {
+      expect((await entries(`mailbox_id=${name}`, keyOf(tenant, "bound"))).entries, name).toEqual([]);
+    }
+  });
+
+  test("refuses a mailbox that is named twice or cannot be one", async () => {
+    const refused = (query: string) => call(`/v1/audit-log?${query}`, { key: keyOf(tenant, "admin") });
+    expect(await refused("mailbox_id=a%20b@")).toMatchObject({ status: 422, body: { code: "invalid_address" } });
+    expect(await refused(`mailbox_id=${tenant.mailbox.id}&mailbox=mbx_none`)).toMatchObject({
+      status: 422,
+      body: { error: "mailbox says something else than mailbox_id." },
+    });
   });
 
   test("is paged, newest first, without an entry left out or given twice", async () => {

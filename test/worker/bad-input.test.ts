@@ -1,8 +1,30 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { SYSTEM_LOCAL_PARTS } from "../../src/mail/system-mail.ts";
-import { call, keyOf, makeTenant, type RefusalBody, storedCounts, type TestTenant } from "../support/door-harness.ts";
+import {
+  type Answer,
+  type CallOptions,
+  keyOf,
+  makeTenant,
+  type RefusalBody,
+  call as send,
+  storedCounts,
+  type TestTenant,
+} from "../support/door-harness.ts";
 
 /** Each a clear 4xx with a stable code, and nothing stored. */
+
+/** How the validating library words things, which is not how we do. */
+const LIBRARY_WORDS = /received|expected|Invalid|Too |pattern/;
+
+/** Sends a request; a refusal's words are held against `LIBRARY_WORDS`, whatever the test looks at. */
+async function call<Body = RefusalBody>(path: string, options: CallOptions = {}): Promise<Answer<Body>> {
+  const answer = await send<Body & Partial<RefusalBody>>(path, options);
+  const { error, issues } = answer.body;
+  for (const words of [error, ...(issues ?? []).map(({ message }) => message)]) {
+    expect(words ?? "").not.toMatch(LIBRARY_WORDS);
+  }
+  return answer;
+}
 
 let tenant: TestTenant;
 let foreign: TestTenant;
@@ -109,6 +131,8 @@ describe("send_email refuses", () => {
     ["a template", { template_id: "tpl_1", variables: {} }, ["template_id", "variables"]],
     ["a dry run", { dry_run: true }, ["dry_run"]],
     ["a number as recipient", { to: 7 }, ["to"]],
+    ["no recipient", { to: undefined }, ["to"]],
+    ["an empty list of recipients", { to: [] }, ["to"]],
     ["a missing subject", { subject: undefined }, ["subject"]],
     ["a missing body", { text: undefined }, ["markdown"]],
     ["two bodies that differ", { body: "other" }, ["body"]],
@@ -130,6 +154,26 @@ describe("send_email refuses", () => {
   ])("%s", async (_what, more, paths) => {
     const body = await refusedSend(sendWith(more), 422, "invalid_input");
     expect(body.issues?.map(({ path }) => path)).toEqual(paths);
+  });
+
+  test.each<[Record<string, unknown>, string]>([
+    [{ to: undefined }, "to is needed."],
+    [{ to: [] }, "to needs at least one address."],
+    [{ subject: undefined }, "subject is needed."],
+    [{ subject: ["a"] }, "subject must be a string."],
+    [{ subject: "x".repeat(999) }, "subject may have at most 998 characters."],
+    [{ text: undefined }, "markdown is needed (a body is also taken as text, or html)."],
+    [{ mailbox_id: undefined }, "mailbox_id is needed (also taken as mailbox, from, from_address)."],
+  ])("%j in a plain sentence", async (more, sentence) => {
+    expect((await refusedSend(sendWith(more), 422, "invalid_input")).error).toBe(sentence);
+  });
+
+  test("an empty list of recipients in a reply too, where leaving them out means those of the message", async () => {
+    const json = { email_id: "em_none", text: "Hello", to: [] };
+    const answer = await call("/v1/reply_email", { key: keyOf(tenant, "agent"), json });
+    expect(answer).toMatchObject({ status: 422, body: { issues: [{ path: "to" }] } });
+    const without = await call("/v1/reply_email", { key: keyOf(tenant, "agent"), json: { ...json, to: undefined } });
+    expect(without.status).toBe(404);
   });
 
   const breakers = ["\r\nBcc: eve@evil.example", "\n", "\r", "\0"];
@@ -214,16 +258,13 @@ describe("send_email refuses", () => {
     },
   );
 
-  test.each(["nonsense", "multipart/mixed", "message/rfc822", "text/plain; x", "a/b/c"])(
-    "%j as a file's type",
-    async (content_type) => {
-      await refusedSend(
-        sendWith({ attachments: [{ name: "a", content_base64: "", content_type }] }),
-        422,
-        "invalid_attachment",
-      );
-    },
-  );
+  test.each(["nonsense", "multipart/mixed", "message/rfc822", "a/b/c"])("%j as a file's type", async (content_type) => {
+    await refusedSend(
+      sendWith({ attachments: [{ name: "a", content_base64: "", content_type }] }),
+      422,
+      "invalid_attachment",
+    );
+  });
 
   test("a message over 10 MiB once its files are encoded", async () => {
     const content_base64 = Buffer.alloc(7.8 * MIB).toString("base64");
@@ -283,6 +324,26 @@ describe("paths and queries", () => {
   ])("check_inbox refuses ?%s", async (query, field) => {
     const answer = await call(`/v1/mailboxes/${tenant.mailbox.id}/emails?${query}`, { key: read() });
     expect(answer, JSON.stringify(answer.body)).toMatchObject({ status: 422, body: { issues: [{ path: field }] } });
+  });
+
+  test.each([
+    ["/v1/mailboxes?limit=0", "read", "limit must be at least 1."],
+    ["/v1/mailboxes?limit=101", "read", "limit may be at most 100."],
+    [
+      "/v1/audit-log?from=yesterday",
+      "admin",
+      "from must be a date and time in ISO 8601, such as 2026-11-21T10:00:00Z.",
+    ],
+  ])("%s as %s says so in a plain sentence", async (path, key, sentence) => {
+    expect((await call(path, { key: keyOf(tenant, key) })).body.error).toBe(sentence);
+  });
+
+  test("a content hash that is none is refused in a plain sentence", async () => {
+    const json = { email_id: "em_none", decision: "approve", content_hash: "xyz" };
+    expect((await call("/v1/oversight/decide", { key: keyOf(tenant, "oversight"), json })).body).toMatchObject({
+      code: "invalid_input",
+      error: expect.stringMatching(/^content_hash must be .*64 /),
+    });
   });
 
   test.each(['a-b "c OR', "NEAR(", "*", "'", "%", ") OR 1=1 --"])("full text takes %j as words", async (q) => {

@@ -132,6 +132,19 @@ describe("a link", () => {
     },
   );
 
+  test("to a test message says so before and after the decision", async () => {
+    const box = await withApprover();
+    unwrap(await box.stub.submit({ ...box.agent, test: true }, submission(box)));
+    await runAlarm(box);
+    const [token = ""] = await tokensMailedTo(box.approver);
+    expect(await box.stub.openLink(hashDecisionToken(token))).toMatchObject({ item: { test: true } });
+    await box.stub.decideByLink(hashDecisionToken(token), "approve", null);
+    await runAlarm(box);
+    expect(await box.stub.openLink(hashDecisionToken(token))).toMatchObject({
+      outcome: { test: true, status: "sent" },
+    });
+  });
+
   test("that is expired decides nothing, and the item is expired, not rejected", async () => {
     const { box, id, hash } = await heldWithLink();
     await advanceClock(box, 7 * 24 * 3600_000 + 1_000);

@@ -43,13 +43,13 @@ test("one API send is one RPC to the object and no D1 statement of the door's, o
   );
   const { counted, environment } = countingEnv();
   const app = createApp({ now: Date.now });
-  const send = (subject: string) =>
+  const send = (subject: string, files: unknown[] = []) =>
     app.request(
       `https://mail.test/v1/mailboxes/${box.mailbox.id}/send`,
       {
         method: "POST",
         headers: { Authorization: `Bearer ${key}`, "Content-Type": "application/json" },
-        body: JSON.stringify({ to: "ana@customer.example", subject, markdown: "Hello" }),
+        body: JSON.stringify({ to: "ana@customer.example", subject, markdown: "Hello", attachments: files }),
       },
       environment,
     );
@@ -58,5 +58,13 @@ test("one API send is one RPC to the object and no D1 statement of the door's, o
   counted.objects.length = 0;
   counted.statements.length = 0;
   expect((await send("second")).status).toBe(202);
+  expect(counted).toEqual({ objects: ["submit"], statements: [] });
+
+  // Files go to R2 before the object is asked, so whose mailbox it is must be known: one statement more, once in an isolate.
+  const file = { name: "a.txt", content_base64: "aGVsbG8=", content_type: "text/plain" };
+  expect((await send("third", [file])).status).toBe(202);
+  counted.objects.length = 0;
+  counted.statements.length = 0;
+  expect((await send("fourth", [file])).status).toBe(202);
   expect(counted).toEqual({ objects: ["submit"], statements: [] });
 });

@@ -184,8 +184,17 @@ describe("the main job through the doors", () => {
       tags: { urgent: "", priority: "1" },
     });
     expect((await call(`${tags}?tags=list`, { key: agent })).body).toMatchObject({ tags: ["urgent", "priority"] });
+    const again = { method: "PUT", key: agent, json: { tags: { priority: "2" } } };
+    expect(await call(`${tags}?tags=list`, again)).toMatchObject({
+      status: 200,
+      body: { tags: ["urgent", "priority"] },
+    });
+    const byName = { email_id: id, tags: ["urgent"], tags_form: "list" };
+    expect((await call("/v1/tag_email", { key: agent, json: byName })).body).toMatchObject({
+      tags: ["urgent", "priority"],
+    });
     expect((await call(`${tags}/urgent`, { method: "DELETE", key: agent })).body).toMatchObject({
-      tags: { priority: "1" },
+      tags: { priority: "2" },
     });
     expect((await call(`${tags}/urgent`, { method: "DELETE", key: agent })).status).toBe(404);
   });

@@ -195,3 +195,52 @@ test("a send goes through when the object was reset under it, and happens once",
   );
   expect(found.body.emails.map(({ id }) => id)).toEqual([answer.body.id]);
 });
+
+describe("the same key on other writing operations", () => {
+  async function held(): Promise<string> {
+    return (await send({ ...message, subject: crypto.randomUUID() })).body.id;
+  }
+  const decide = (email_id: string, decision: string, key: string) =>
+    call<Record<string, unknown>>("/v1/oversight/decide", {
+      key: keyOf(tenant, "oversight"),
+      json: { email_id, decision },
+      headers: { "Idempotency-Key": key },
+    });
+
+  test("answers a decision's first answer again; another decision under it is a 409 that changes nothing", async () => {
+    const id = await held();
+    const first = await decide(id, "reject", "decision-1");
+    expect(first.status).toBe(200);
+    expect(await decide(id, "reject", "decision-1")).toMatchObject({
+      status: 200,
+      body: { ...first.body, idempotent: true },
+    });
+    expect(await decide(id, "approve", "decision-1")).toMatchObject({
+      status: 409,
+      body: { code: "idempotency_conflict" },
+    });
+    expect(await decide(await held(), "reject", "decision-1")).toMatchObject({ status: 409 });
+    expect(await decide(id, "approve", "decision-2")).toMatchObject({ status: 409, body: { code: "already_decided" } });
+  });
+
+  test("what was refused may be tried again under it", async () => {
+    const id = await held();
+    expect((await decide("em_00000000000000000000000000", "reject", "retry-1")).status).toBe(404);
+    expect((await decide(id, "reject", "retry-1")).status).toBe(200);
+  });
+
+  test("a mailbox under a key that made another is a 409, and is not made", async () => {
+    const make = (address_local: string) =>
+      call<Record<string, unknown>>("/v1/mailboxes", {
+        key: keyOf(tenant, "admin"),
+        json: { address_local },
+        headers: { "Idempotency-Key": "box-1" },
+      });
+    const [one, other] = [localPart(), localPart()];
+    expect((await make(one)).status).toBe(201);
+    expect(await make(one)).toMatchObject({ status: 200, body: { idempotent: true } });
+    expect(await make(other)).toMatchObject({ status: 409, body: { code: "idempotency_conflict" } });
+    const row = await env.DB.prepare("SELECT 1 FROM mailboxes WHERE address = ?").bind(`${other}@agents.test`).first();
+    expect(row).toBeNull();
+  });
+});

@@ -9,6 +9,7 @@ import {
   checkMailbox,
   codeOf,
   inObject,
+  loosen,
   makeMailbox,
   runAlarm,
   status,
@@ -227,7 +228,7 @@ describe("another tenant learns nothing", () => {
         await stub.cancel(box.stranger, id, null),
         await stub.decide(box.stranger, { email_id: id, ...APPROVE }),
         await stub.pendingItems(box.stranger, [id]),
-        await stub.update(box.stranger, { is_active: false }, true),
+        await stub.update(box.stranger, { is_active: false }, null),
       ];
       expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1);
       expect(codeOf(answers[0] as never)).toBe("not_found");
@@ -252,12 +253,12 @@ describe("settings", () => {
     );
     await runAlarm(box);
     expect(await status(box, id)).toBe("queued");
-    unwrap(await box.stub.update(box.admin, { oversight_mode: "gated_send" }, false));
+    unwrap(await box.stub.update(box.admin, { oversight_mode: "gated_send" }, null));
     expect(await status(box, id)).toBe("pending_send_approval");
-    const loosening = unwrap(await box.stub.update(box.admin, { oversight_mode: "autonomous" }, false));
+    const loosening = unwrap(await box.stub.update(box.admin, { oversight_mode: "autonomous" }, null));
     expect(loosening).toMatchObject({ needs_approval: { change: expect.stringContaining("autonomous") } });
     expect(unwrap(await box.stub.describe(box.admin)).oversight_mode).toBe("gated_send");
-    unwrap(await box.stub.update(box.admin, { oversight_mode: "autonomous" }, true));
+    await loosen(box, { oversight_mode: "autonomous" });
     await runAlarm(box);
     expect(await status(box, id)).toBe("pending_send_approval");
     await checkMailbox(box);
@@ -265,7 +266,7 @@ describe("settings", () => {
 
   test("an approval given before the mailbox became read_only lets nothing go", async () => {
     const { box, id } = await held();
-    unwrap(await box.stub.update(box.admin, { oversight_mode: "read_only" }, false));
+    unwrap(await box.stub.update(box.admin, { oversight_mode: "read_only" }, null));
     expect(codeOf(await box.stub.decide(box.overseer, { email_id: id, ...APPROVE }))).toBe("wrong_state");
   });
 
@@ -279,7 +280,7 @@ describe("settings", () => {
   ])("an admin key alone cannot set %j", async (change) => {
     const box = await makeMailbox({ oversight_keys_may_decide: false, ai_disclosure: true, approver_pending: true });
     const before = unwrap(await box.stub.describe(box.admin));
-    expect(unwrap(await box.stub.update(box.admin, change, false))).toHaveProperty("needs_approval");
+    expect(unwrap(await box.stub.update(box.admin, change, null))).toHaveProperty("needs_approval");
     expect(unwrap(await box.stub.describe(box.admin))).toEqual(before);
   });
 });

@@ -7,6 +7,7 @@ import {
   codeOf,
   EVERYTHING,
   inObject,
+  loosen,
   makeMailbox,
   submission,
   type TestMailbox,
@@ -145,7 +146,7 @@ describe("mail that a human has not released does not exist for the agent", () =
     const received = await box.stub.receive(arrival(box));
     expect(received?.status).toBe("pending_inbound_approval");
     const id = received?.email_id ?? "";
-    unwrap(await box.stub.update(box.admin, { oversight_mode: "gated_send" }, true));
+    await loosen(box, { oversight_mode: "gated_send" });
     expect((await list(box)).emails).toEqual([]);
     expect((await list(box, { q: "cost" })).emails).toEqual([]);
     expect(codeOf(await box.stub.read(box.agent, id, { mark_read: false, include_html: false }))).toBe("not_found");

@@ -1,0 +1,47 @@
+import { createHash } from "node:crypto";
+import { canonical } from "../canonical-json.ts";
+import type { Env } from "../env.ts";
+import { Refused, unwrap } from "../errors.ts";
+import type { Answer, Operation } from "../operations/operation.ts";
+import { callTenant } from "../store/mailbox-client.ts";
+import type { Admitted } from "./admit.ts";
+
+/**
+ * Whether an operation's answers are kept here. Sends keep theirs in the mailbox, in the transaction of the message itself;
+ * what only reads needs none.
+ */
+function keepsAnswers({ effect, rest }: Operation): boolean {
+  return effect !== "send" && effect !== "read" && rest.some(({ method }) => method !== "GET");
+}
+
+/**
+ * Answers a call, and the same call again with the first answer. Only 200 and 201 are kept: what was refused or waits for the
+ * operator may be tried again. A crash between the work and the keeping does the work again, which its own state makes safe: a
+ * decision is taken once, a mailbox is made once.
+ * @throws {Refused} `idempotency_conflict` for the same key with another call.
+ */
+export async function answerOnce(
+  env: Env,
+  operation: Operation,
+  { caller, input, idempotencyKey }: Admitted,
+  now: () => number,
+): Promise<Answer<unknown>> {
+  const work = () => operation.handler({ env, caller, now, idempotencyKey }, input);
+  if (idempotencyKey === null || !keepsAnswers(operation)) return work();
+  const digest = createHash("sha256")
+    .update(canonical(JSON.parse(JSON.stringify({ operation: operation.name, input }))))
+    .digest("hex");
+  const earlier = unwrap(await callTenant(env, caller.tenant_id, (tenant) => tenant.recall(caller, idempotencyKey)));
+  if (earlier) {
+    if (earlier.digest === digest) return { status: 200, body: { ...JSON.parse(earlier.body), idempotent: true } };
+    throw new Refused("idempotency_conflict", "This idempotency key was used within 24 hours for another call.");
+  }
+  const answer = await work();
+  if ("body" in answer && answer.status !== 202) {
+    const body = JSON.stringify(answer.body);
+    unwrap(
+      await callTenant(env, caller.tenant_id, (tenant) => tenant.remember(caller, idempotencyKey, { digest, body })),
+    );
+  }
+  return answer;
+}
