@@ -2,6 +2,7 @@ import type { ChildProcess } from "node:child_process";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { appendFileSync } from "node:fs";
 import { LOOPBACK } from "./listen.ts";
+import { startWatchdog } from "./watchdog.ts";
 
 /** Runs the worker in workerd through wrangler: bundled, with local D1, R2, Durable Objects and Queues. No network. */
 
@@ -23,7 +24,7 @@ export interface WorkerSettings {
 }
 
 export interface RunningWorker {
-  /** workerd's processes, which go on if this one is killed. */
+  /** workerd's processes. */
   pids: number[];
   /** Ends workerd and waits until it is gone. */
   stop(): Promise<void>;
@@ -64,17 +65,18 @@ function isSpawn(message: unknown): message is { process: ChildProcess } {
   return typeof message === "object" && message !== null && "process" in message;
 }
 
-/** Watches for processes that are started. @returns ends that, and gives the ids of those that are workerd. */
-function watchForWorkerd(): () => number[] {
-  const children: ChildProcess[] = [];
+/** Tells the id of each workerd that is started from now on. @returns ends that. */
+function onWorkerd(started: (pid: number) => void): () => void {
   const onSpawn = (message: unknown) => {
-    if (isSpawn(message)) children.push(message.process);
+    if (!isSpawn(message)) return;
+    // Told before the spawn, which is over when the current code is.
+    queueMicrotask(() => {
+      const { pid, spawnfile } = message.process;
+      if (pid !== undefined && /workerd/.test(spawnfile)) started(pid);
+    });
   };
   subscribe("child_process", onSpawn);
-  return () => {
-    unsubscribe("child_process", onSpawn);
-    return children.flatMap(({ pid, spawnfile }) => (pid !== undefined && /workerd/.test(spawnfile) ? [pid] : []));
-  };
+  return () => void unsubscribe("child_process", onSpawn);
 }
 
 /**
@@ -93,7 +95,12 @@ export async function runWorker(settings: WorkerSettings): Promise<RunningWorker
     for (const event of failures) environment.on(event, (cause: unknown) => failed(causeOf(cause)));
   });
   const releaseSignals = settings.callerHandlesSignals ? keepSignals() : () => {};
-  const pidsOfWorkerd = watchForWorkerd();
+  const pids: number[] = [];
+  const watchdog = startWatchdog();
+  const ignoreWorkerd = onWorkerd((pid) => {
+    pids.push(pid);
+    watchdog.watch(pid);
+  });
   const log = (text: string) => appendFileSync(settings.logFile, `${new Date().toISOString()} ${text}\n`);
   try {
     const [worker] = await Promise.all([
@@ -118,12 +125,12 @@ export async function runWorker(settings: WorkerSettings): Promise<RunningWorker
     ]);
     await worker.ready;
     environment.on("error", (cause: unknown) => log(`error ${causeOf(cause).stack}`));
-    return { pids: pidsOfWorkerd(), stop: () => worker.dispose() };
+    return { pids, stop: () => worker.dispose().finally(watchdog.release) };
   } catch (error) {
-    await environment.teardown();
+    await environment.teardown().finally(watchdog.release);
     throw error;
   } finally {
-    pidsOfWorkerd();
+    ignoreWorkerd();
     releaseSignals();
   }
 }

@@ -3,6 +3,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { rename, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Mailbox } from "../src/operations/shapes.ts";
+import { isAlive } from "./process-state.ts";
 
 /** The files of a world, all below its folder. */
 export interface WorldPaths {
@@ -96,17 +97,6 @@ export async function loadSecrets(file: string): Promise<Secrets> {
     await writePrivately(file, lines.join(""));
   }
   return secrets;
-}
-
-/** @returns whether a process with that id runs. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    // EPERM: it runs, under another user.
-    return error instanceof Error && "code" in error && error.code === "EPERM";
-  }
 }
 
 /** A folder that this process has for itself. */

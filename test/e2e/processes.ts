@@ -1,6 +1,9 @@
 import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
+import { readdirSync } from "node:fs";
 import { connect } from "node:net";
+import { stateOf } from "../../dev/process-state.ts";
 import { until } from "../../dev/until.ts";
+import { startWatchdog, type Watchdog } from "../../dev/watchdog.ts";
 
 /** A program in a process group of its own, so that a test sees whether it left anything behind. */
 export interface Program {
@@ -11,25 +14,36 @@ export interface Program {
   ended: Promise<number | NodeJS.Signals | null>;
   /** Sends a signal to the whole group, as a terminal does. */
   interrupt(signal: NodeJS.Signals): void;
-  /** Resolves when no process of its group is left. What ended but was not collected yet still counts. */
+  /** Resolves when no process of its group runs any more. */
   gone(): Promise<true>;
 }
 
+/** `group` is below zero, as for kill(2). */
 function isGroup(group: number): boolean {
   try {
-    return process.kill(group, 0);
+    process.kill(group, 0);
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "ESRCH") return false;
     throw error;
   }
+  if (process.platform !== "linux") return true;
+  // Orphans that ended stay there as zombies where the first process of a container does not collect them.
+  return readdirSync("/proc").some((name) => {
+    const state = /^\d+$/.test(name) ? stateOf(Number(name)) : null;
+    return state !== null && state.group === -group && !state.zombie;
+  });
 }
 
 const groups = new Set<number>();
+/** For a test run that is itself killed. */
+let watchdog: Watchdog | null = null;
 
 /** Kills whatever a failed test left running. */
-export function killAll(): void {
+export async function killAll(): Promise<void> {
   for (const group of groups) if (isGroup(group)) process.kill(group, "SIGKILL");
   groups.clear();
+  await watchdog?.release();
+  watchdog = null;
 }
 
 /** Starts `command` with these arguments. */
@@ -40,6 +54,8 @@ export function run(command: string, args: string[], options: SpawnOptions = {})
   if (child.pid === undefined) throw new Error(`${command} cannot be run.`);
   const group = -child.pid;
   groups.add(group);
+  watchdog ??= startWatchdog();
+  watchdog.watch(group);
   return {
     child,
     output: () => text,

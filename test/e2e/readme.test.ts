@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -7,6 +7,7 @@ import { killAll, type Program, run, whileRunning } from "./processes.ts";
 
 /** README's commands are run as they stand there; only the world's folder is another one, so that yours is left alone. */
 
+const dir = mkdtempSync(join(tmpdir(), "readme-"));
 const README = readFileSync("README.md", "utf8");
 const PACKAGE: { scripts: Record<string, string> } = JSON.parse(readFileSync("package.json", "utf8"));
 const blocks = [...README.matchAll(/^```sh\n([\s\S]*?)^```/gm)].map((match) => match[1] ?? "");
@@ -43,19 +44,43 @@ describe("README", () => {
   });
 });
 
-describe("README's commands", () => {
-  const dir = mkdtempSync(join(tmpdir(), "readme-"));
+/** Starts a command as README's first screen has it, in a folder of its own. */
+function runAsWritten(command: "npm start" | "npm run demo", ...more: string[]): Program {
+  const written = new RegExp(`^npm ci && (${command})\\s+#`, "m").exec(commands)?.[1];
+  if (written === undefined) throw new Error(`README's first screen does not have ${command}.`);
+  const [program = "", ...words] = written.split(" ");
+  return run(program, [...words, "--", "--dir", dir, ...more]);
+}
+
+function marks(output: string): { passed: number; failed: number } {
+  const lines = output.split("\n");
+  return {
+    passed: lines.filter((line) => line.startsWith("  ✓ ")).length,
+    failed: lines.filter((line) => line.startsWith("  ✗ ")).length,
+  };
+}
+
+afterAll(async () => {
+  await killAll();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+it("`npm run demo` plays the main job in a world that it starts and stops itself", async () => {
+  const demo = runAsWritten("npm run demo");
+  expect([await demo.ended, marks(demo.output()).failed, await demo.gone()], demo.output()).toEqual([0, 0, true]);
+  expect(marks(demo.output()).passed).toBeGreaterThanOrEqual(20);
+  expect(existsSync(join(dir, "outbox"))).toBe(true);
+  expect(await findWorld(dir)).toBeNull();
+}, 180_000);
+
+describe("while `npm start` runs", () => {
   let program: Program;
   let world: World;
 
   beforeAll(async () => {
-    program = run("npm", ["start", "--", "--dir", dir, "--port", "0"]);
+    program = runAsWritten("npm start", "--port", "0");
     world = await whileRunning(program, "the world", () => findWorld(dir));
   }, 180_000);
-  afterAll(() => {
-    killAll();
-    rmSync(dir, { recursive: true, force: true });
-  });
 
   it("`npm start` prints where everything is", async () => {
     await whileRunning(program, "its last line", () => (program.output().includes("Ctrl-C") ? true : null));
@@ -93,6 +118,21 @@ describe("README's commands", () => {
     });
     expect([response.status, Object.keys(Object(await response.json()).keys ?? {})]).toEqual([201, ["agent", "admin"]]);
   });
+
+  it("`npm run demo` plays the main job again in that world, and leaves it running", async () => {
+    const demo = runAsWritten("npm run demo");
+    expect([await demo.ended, marks(demo.output()).failed], demo.output()).toEqual([0, 0]);
+    expect(demo.output()).toContain(world.base_url);
+    expect(await findWorld(dir)).not.toBeNull();
+  }, 180_000);
+
+  it("`npm run demo` ends with 1 and marks what failed when a sender's key is gone from the DNS", async () => {
+    const { "s1._domainkey.customer.example": _gone, ...zones } = JSON.parse(readFileSync(world.zones_file, "utf8"));
+    writeFileSync(world.zones_file, JSON.stringify(zones));
+    const demo = runAsWritten("npm run demo");
+    expect(await demo.ended, demo.output()).toBe(1);
+    expect(demo.output()).toContain("✗ dkim_result is pass");
+  }, 180_000);
 
   it("Ctrl-C stops `npm start` and leaves nothing behind", async () => {
     program.interrupt("SIGINT");
