@@ -195,8 +195,10 @@ export abstract class MailboxBase extends Ledger {
     this.sql.exec("UPDATE links SET revoked = ? WHERE token_hash = ?", reason, tokenHash);
   }
 
-  revokeLinksOf(emailId: string, reason: string): void {
-    this.sql.exec("UPDATE links SET revoked = ? WHERE email_id = ? AND used = 0 AND revoked IS NULL", reason, emailId);
+  /** Withdraws whatever links a message has, those that decided once included. @returns how many were live. */
+  revokeLinksOf(emailId: string, reason: string): number {
+    return this.sql.exec("UPDATE links SET revoked = ? WHERE email_id = ? AND revoked IS NULL", reason, emailId)
+      .rowsWritten;
   }
 
   /** Ends a timer, unless it was set anew while its work was under way. */

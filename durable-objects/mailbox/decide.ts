@@ -9,6 +9,7 @@ import type { InboundStatus } from "../../src/oversight/statuses.ts";
 import { nextInboundStatus } from "../../src/oversight/transitions.ts";
 import type { DecisionRequest, LinkOutcome } from "../mailbox-rpc.ts";
 import { actorOf, type MailboxBase, wrongState } from "./base.ts";
+import { stopTrying } from "./delivery.ts";
 import { contentOf, type Message, type RecordedDecision } from "./messages.ts";
 import { isPending, unwatchPending } from "./pending.ts";
 import { contentHashOf } from "./views.ts";
@@ -88,6 +89,7 @@ export function decide(box: MailboxBase, message: Message, actor: Actor, decisio
       return null;
     }
     unwatchPending(box, message);
+    if (message.status === "sent") stopTrying(box, message);
     if (message.status === "queued") box.schedule("deliver", message.id, box.now());
     box.messages.save(message);
     const verb = decision.decision === "approve" ? "approved" : "rejected";

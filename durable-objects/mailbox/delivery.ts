@@ -195,6 +195,7 @@ function finishAttempt(box: MailboxBase, emailId: string, attempt: Attempt, stor
   if (!box.advance(message, event)) throw new Error(`${emailId} is ${message.status}, which ${event} does not follow`);
   if (stored) message.record.raw_key = stored;
   recordOutcome(box, message, attempt, stored);
+  outboundOf(message).copy ||= box.verdictNow(message).copy;
   // Whoever oversees reads along as soon as anyone has it, not once the last recipient has answered.
   if (outboundOf(message).copy && !before.some(isAccepted) && rows.some(isAccepted))
     box.schedule("copy", message.id, box.now());

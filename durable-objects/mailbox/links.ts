@@ -28,6 +28,7 @@ export function openLink(box: MailboxBase, tokenHash: string): LinkView {
   const message = box.messages.get(link.email_id);
   if (!isPending(message)) return { state: "decided", approver: link.approver, outcome: linkOutcome(message, false) };
   if (link.revoked !== null) return { state: "revoked", reason: link.revoked };
+  if (link.used) return { state: "revoked", reason: "this link has decided once already" };
   const expires_at = new Date(link.expires_at).toISOString();
   if (link.expires_at <= box.now()) return { state: "expired", expired_at: expires_at };
   if (contentHashOf(message) !== link.content_hash) {
@@ -81,10 +82,13 @@ export function revokeLinks(box: MailboxBase, tokenHashes: string[], reason: str
         action: "link.revoked",
         detail: { reason },
       });
-      // The person is still needed: a fresh link goes out, but not for ever to someone whose mail is forwarded back here.
       const message = box.messages.get(link.email_id);
-      if (isPending(message) && (message.record.hold?.links ?? 0) < MAX_LINKS)
-        box.schedule("notify", message.id, box.now());
+      const { hold } = message.record;
+      if (!hold || !isPending(message)) continue;
+      // The person is still needed: a fresh link goes out, but not for ever to someone whose mail is forwarded back here.
+      hold.withdrawn = (hold.withdrawn ?? 0) + 1;
+      box.messages.save(message);
+      if (hold.withdrawn < MAX_LINKS) box.schedule("notify", message.id, box.now());
     }
     return live.length;
   });
@@ -93,7 +97,10 @@ export function revokeLinks(box: MailboxBase, tokenHashes: string[], reason: str
 /** The approver is another: links mailed so far decide nothing any more, and whoever decides now gets fresh ones. Inside `commit`. */
 export function replaceLinks(box: MailboxBase): void {
   for (const id of box.scheduled("expire")) {
-    box.revokeLinksOf(id, "someone else decides for this mailbox now");
+    const reason = "someone else decides for this mailbox now";
+    if (box.revokeLinksOf(id, reason) > 0) {
+      box.record({ message: box.messages.get(id), actor: SYSTEM, action: "link.revoked", detail: { reason } });
+    }
     box.schedule("notify", id, box.now());
   }
 }

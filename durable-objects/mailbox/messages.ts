@@ -25,6 +25,8 @@ export interface Hold {
   expires_at: string;
   /** How many links were mailed for it. */
   links: number;
+  /** How many of them were withdrawn because they came back in inbound mail. */
+  withdrawn?: number;
 }
 
 /** What the columns leave out. */

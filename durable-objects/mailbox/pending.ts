@@ -1,7 +1,5 @@
 import { pendingIdOf } from "../../src/ids.ts";
 import { recordPending } from "../../src/store/pending-index.ts";
-import { SYSTEM } from "../ledger.ts";
-import type { Timer } from "../timers.ts";
 import type { MailboxBase } from "./base.ts";
 import type { Message } from "./messages.ts";
 
@@ -65,17 +63,4 @@ export async function indexPendingNow(box: MailboxBase, emailId: string): Promis
   });
   await Promise.race([indexed, enough]);
   clearTimeout(patience);
-}
-
-/** Nobody decided in time: that is `expired`, not `rejected`. */
-export function expirePending(box: MailboxBase, timer: Timer): void {
-  box.commit(() => {
-    const message = box.messages.get(timer.ref);
-    box.unschedule("expire", message.id);
-    if (message.direction !== "outbound" || !box.advance(message, "expire")) return;
-    unwatchPending(box, message);
-    box.messages.save(message);
-    box.record({ message, actor: SYSTEM, action: "message.expired", detail: { status: message.status } });
-    box.emit("message.expired", message);
-  });
 }

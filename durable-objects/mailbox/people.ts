@@ -19,6 +19,7 @@ async function overseer(box: MailboxBase): Promise<string> {
 
 /** Serves a `notify` timer: mails a fresh link. The token itself is in that mail and nowhere else. */
 export async function notifyApprover(box: MailboxBase, timer: Timer): Promise<void> {
+  const asked = box.settings().approver_email;
   const approver = await overseer(box);
   const env = box.environment();
   const token = newDecisionToken(box.routing());
@@ -28,6 +29,8 @@ export async function notifyApprover(box: MailboxBase, timer: Timer): Promise<vo
       box.unschedule("notify", current.id);
       return null;
     }
+    // Another approver was set while we asked: the timer stays, and comes round with that one.
+    if (box.settings().approver_email !== asked) return null;
     box.addLink({
       token_hash: hashDecisionToken(token),
       email_id: current.id,

@@ -59,13 +59,13 @@ export function update(
   const now = box.settings();
   const loosens = whatLoosens(change, now);
   if (loosens !== null && loosens !== approvedWords) return { needs_approval: { change: loosens } };
+  const confirmed = loosens !== null && change.approver_pending ? { approver_pending: false } : {};
+  const mailbox: Mailbox = { ...now, ...change, ...confirmed };
   const changed = (Object.keys(change) as (keyof MailboxChange)[]).filter(
-    (key) => canonical(change[key] ?? null) !== canonical(now[key]),
+    (key) => canonical(mailbox[key]) !== canonical(now[key]),
   );
-  if (changed.length === 0 && loosens === null) return { mailbox: now };
+  if (changed.length === 0) return { mailbox: now };
   return box.commit(() => {
-    const confirmed = loosens !== null && change.approver_pending ? { approver_pending: false } : {};
-    const mailbox: Mailbox = { ...now, ...change, ...confirmed };
     box.saveSettings(mailbox);
     box.record({
       actor: actorOf(caller),
@@ -75,7 +75,8 @@ export function update(
     });
     box.schedule("project", mailbox.id, box.now());
     if (MODES.indexOf(mailbox.oversight_mode) < MODES.indexOf(now.oversight_mode)) takeBackAll(box, actorOf(caller));
-    if (mailbox.approver_email !== now.approver_email) replaceLinks(box);
+    const { approver_email, approver_pending } = mailbox;
+    if (approver_email !== now.approver_email || approver_pending !== now.approver_pending) replaceLinks(box);
     return { mailbox };
   });
 }

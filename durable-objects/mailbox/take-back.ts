@@ -14,6 +14,7 @@ export function takeBackIfTightened(box: MailboxBase, message: Message, actor: A
   message.record.mode = verdict.mode;
   message.record.hold = { kind: "send", rule: verdict.rule, expires_at: holdUntil(box.now()), links: 0 };
   box.unschedule("deliver", message.id);
+  box.revokeLinksOf(message.id, "the message was taken back, and is decided anew");
   box.messages.save(message);
   box.record({
     message,

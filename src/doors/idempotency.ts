@@ -39,9 +39,10 @@ export async function answerOnce(
   const answer = await work();
   if ("body" in answer && answer.status !== 202) {
     const body = JSON.stringify(answer.body);
-    unwrap(
-      await callTenant(env, caller.tenant_id, (tenant) => tenant.remember(caller, idempotencyKey, { digest, body })),
-    );
+    // The work is done: that its answer could not be kept (the key may have revoked itself) must not make it look undone.
+    await callTenant(env, caller.tenant_id, (tenant) =>
+      tenant.remember(caller, idempotencyKey, { digest, body }),
+    ).catch((error) => console.error(`the answer of ${operation.name} could not be kept`, error));
   }
   return answer;
 }

@@ -93,6 +93,10 @@ export const OUTBOUND_TRANSITIONS: readonly OutboundTransition[] = [
 
   { from: "pending_send_approval", event: "approve", guards: ["approved", "permitted_now", "due"], to: "queued" },
   { from: "pending_send_approval", event: "approve", guards: ["approved", "permitted_now", "later"], to: "scheduled" },
+  // Taken back after someone had it already: that part is sent and cannot be called back, only the rest ends.
+  { from: "pending_send_approval", event: "reject", guards: ["any_accepted"], to: "sent" },
+  { from: "pending_send_approval", event: "cancel", guards: ["any_accepted"], to: "sent" },
+  { from: "pending_send_approval", event: "expire", guards: ["any_accepted"], to: "sent" },
   { from: "pending_send_approval", event: "reject", guards: [], to: "rejected" },
   { from: "pending_send_approval", event: "cancel", guards: [], to: "cancelled" },
   { from: "pending_send_approval", event: "expire", guards: [], to: "expired" },

@@ -281,3 +281,17 @@ describe("the whole", () => {
     expect(readHtml("<p>a<script>x</script><b>c</p></i>d").text.replace(/\n/g, " ").trim()).toBe("ac d");
   });
 });
+
+describe("bodies made to be compared slowly are told apart all the same", () => {
+  const words = Array.from({ length: 30_000 }, (_, i) => `w${i}`).join(" ");
+  it.each<[string, string, string]>([
+    ["a text that goes on where the HTML ends", `Hello ${words}`, "<p>Hello</p>"],
+    [
+      "near addresses by the thousand",
+      `Hello ${`a@${".".repeat(1_900)}@!!!!!!!! `.repeat(100)}`,
+      '<p>Hello <a href="mailto:a@b.example">a</a></p>',
+    ],
+  ])("%s", (_what, text, html) => {
+    expect(findMisleading(content({ text, html })).map(({ code }) => code)).toContain("bodies_differ");
+  });
+});

@@ -40,9 +40,9 @@ const REACHABLE: Record<string, Partial<Record<OutboundEvent, OutboundStatus[]>>
   },
   pending_send_approval: {
     approve: ["queued", "scheduled"],
-    reject: ["rejected"],
-    cancel: ["cancelled"],
-    expire: ["expired"],
+    reject: ["rejected", "sent"],
+    cancel: ["cancelled", "sent"],
+    expire: ["expired", "sent"],
     edit: ["blocked", "pending_send_approval", "queued", "scheduled"],
   },
   scheduled: {

@@ -229,6 +229,22 @@ describe("the same key on other writing operations", () => {
     expect((await decide(id, "reject", "retry-1")).status).toBe(200);
   });
 
+  test("a key that revokes itself under it is told that it did", async () => {
+    const own = await env.TENANT.getByName(tenant.mailbox.tenant_id).createKey(null, {
+      name: "admin too",
+      scopes: ["admin"],
+      mailbox_ids: null,
+      agent_id: null,
+      test: false,
+    });
+    if (!own.ok) throw new Error("no key");
+    const revoked = await call("/v1/revoke_api_key", {
+      key: own.value.key,
+      json: { id: own.value.id, idempotency_key: "bye" },
+    });
+    expect(revoked).toMatchObject({ status: 200, body: { id: own.value.id, revoked_at: expect.any(String) } });
+  });
+
   test("a mailbox under a key that made another is a 409, and is not made", async () => {
     const make = (address_local: string) =>
       call<Record<string, unknown>>("/v1/mailboxes", {

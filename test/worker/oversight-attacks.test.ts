@@ -149,6 +149,69 @@ describe("an admin key's change says less to the operator than it gives away", (
   });
 });
 
+async function tokenHashes(box: TestMailbox): Promise<string[]> {
+  return inObject(box, (_object, state) =>
+    state.storage.sql
+      .exec<{ token_hash: string }>("SELECT token_hash FROM links")
+      .toArray()
+      .map(({ token_hash }) => token_hash),
+  );
+}
+
+test("a link that decided once decides nothing after the message was taken back", async () => {
+  const box = await makeMailbox();
+  const { id } = unwrap(await box.stub.submit(box.agent, submission(box, { to: [someone("defer-451")] })));
+  await runAlarm(box);
+  const [hash = ""] = await tokenHashes(box);
+  expect(await box.stub.decideByLink(hash, "approve", null)).toMatchObject({ outcome: { just_now: true } });
+  unwrap(await box.stub.update(box.admin, { oversight_mode: "read_only" }, null));
+  await loosen(box, { oversight_mode: "gated_send" });
+  expect(await status(box, id)).toBe("pending_send_approval");
+  expect(await box.stub.decideByLink(hash, "approve", null)).toMatchObject({ state: "revoked" });
+  expect(await status(box, id)).toBe("pending_send_approval");
+});
+
+describe("a message that someone has already is taken back", () => {
+  test.each(["cancel", "reject", "expire"])(
+    "and ends by %s: what was delivered is sent, the rest failed",
+    async (how) => {
+      const box = await makeMailbox({ oversight_mode: "autonomous" });
+      const to = [someone("victim"), someone("defer-451")];
+      const { id } = unwrap(await box.stub.submit(box.agent, submission(box, { to })));
+      await runAlarm(box);
+      unwrap(await box.stub.update(box.admin, { oversight_mode: "gated_send" }, null));
+      expect(await status(box, id)).toBe("pending_send_approval");
+      if (how === "cancel") unwrap(await box.stub.cancel(box.agent, id, null));
+      if (how === "reject") {
+        unwrap(
+          await box.stub.decide(box.overseer, { email_id: id, decision: "reject", reason: "no", content_hash: null }),
+        );
+      }
+      if (how === "expire") {
+        await advanceClock(box, 7 * 24 * 3600_000 + 60_000);
+        await runAlarm(box);
+      }
+      const { email } = unwrap(await box.stub.read(box.agent, id, { mark_read: false, include_html: false }));
+      expect(email).toMatchObject({ status: "sent", sent_at: expect.any(String) });
+      expect(email.recipients.map(({ state }) => state)).toEqual(["accepted", "failed"]);
+      await checkMailbox(box);
+    },
+  );
+});
+
+test("an approver whom the operator confirms gets the links of what waits already", async () => {
+  const approver = `late-${crypto.randomUUID()}@people.example`;
+  const box = await makeMailbox({ approver_email: approver, approver_pending: true });
+  unwrap(await box.stub.submit(box.agent, submission(box)));
+  await runAlarm(box);
+  expect(await receivedFor(approver)).toEqual([]);
+  await env.TENANT.getByName(box.mailbox.tenant_id).confirmApprover(box.admin, approver);
+  await loosen(box, { approver_email: approver, approver_pending: true });
+  expect(unwrap(await box.stub.describe(box.admin)).approver_pending).toBe(false);
+  await runAlarm(box);
+  expect(await receivedFor(approver)).toHaveLength(1);
+});
+
 test("links of a former approver decide nothing, and the new one is mailed", async () => {
   const [old, fresh] = [`old-${crypto.randomUUID()}@people.example`, `new-${crypto.randomUUID()}@people.example`];
   const box = await makeMailbox({ approver_email: old });
@@ -157,12 +220,10 @@ test("links of a former approver decide nothing, and the new one is mailed", asy
   await tenant.confirmApprover(box.admin, fresh);
   unwrap(await box.stub.submit(box.agent, submission(box)));
   await runAlarm(box);
-  const hashes = await inObject(box, (_object, state) =>
-    state.storage.sql.exec<{ token_hash: string }>("SELECT token_hash FROM links").toArray(),
-  );
+  const hashes = await tokenHashes(box);
   await loosen(box, { approver_email: fresh, approver_pending: false });
-  for (const { token_hash } of hashes) {
-    expect(await box.stub.decideByLink(token_hash, "approve", null)).toMatchObject({ state: "revoked" });
+  for (const hash of hashes) {
+    expect(await box.stub.decideByLink(hash, "approve", null)).toMatchObject({ state: "revoked" });
   }
   await runAlarm(box);
   expect(await receivedFor(fresh)).toHaveLength(1);

@@ -24,7 +24,6 @@ interface WordOfText {
   address: boolean;
 }
 
-const MAIL_ADDRESS = /^[^\s@]+@[^\s@]+\.[^\s@]+$/u;
 const CHUNK = /[^\s<>"“”«»]+/gu;
 const SCHEME = /^(?:https?:\/\/|mailto:|tel:)/i;
 const SCHEME_WITHIN = /https?:\/\/|mailto:|tel:/i;
@@ -40,6 +39,13 @@ export function readable(text: string): string {
   return withoutHidden(text).normalize("NFKC").replace(/\r\n?/g, "\n");
 }
 
+/** `local@domain.tld` without spaces, found in one pass. */
+function isMailAddress(text: string): boolean {
+  const at = text.indexOf("@");
+  const dot = text.lastIndexOf(".");
+  return at > 0 && at === text.lastIndexOf("@") && dot > at + 1 && dot < text.length - 1 && !/[\s/]/u.test(text);
+}
+
 /** The address that `written` is, or null if it cannot be one. */
 function addressOf(written: string): { key: string; whole: boolean } | null {
   if (written.length > LONGEST_ADDRESS) return null;
@@ -49,7 +55,7 @@ function addressOf(written: string): { key: string; whole: boolean } | null {
   if (text.startsWith("tel:")) return { key: text, whole: true };
   const mail = /^mailto:(.+)$/u.exec(text)?.[1];
   if (mail !== undefined) return { key: `mail:${mail}`, whole: true };
-  if (MAIL_ADDRESS.test(text) && !text.includes("/")) return { key: `mail:${text}`, whole: true };
+  if (isMailAddress(text)) return { key: `mail:${text}`, whole: true };
   return text === "" ? null : { key: `web:${text.replace(/\/$/, "")}`, whole: false };
 }
 
@@ -108,12 +114,16 @@ function wordsOfAlternative(text: string): string {
 export class Asides {
   readonly #links: Map<string, number>;
   readonly #alternatives = new Map<string, number>();
+  /** How many words the longest alternative text has: no longer phrase need be tried. */
+  #longest = 0;
 
   constructor(html: HtmlContent) {
     this.#links = new Map(linkKeysOf(html));
     for (const alternative of html.alternatives) {
       const words = wordsOfAlternative(alternative);
-      if (words !== "") this.#alternatives.set(words, (this.#alternatives.get(words) ?? 0) + 1);
+      if (words === "") continue;
+      this.#alternatives.set(words, (this.#alternatives.get(words) ?? 0) + 1);
+      this.#longest = Math.max(this.#longest, words.split(" ").length);
     }
   }
 
@@ -122,7 +132,7 @@ export class Asides {
     const links = new Map(this.#links);
     const alternatives = new Map(this.#alternatives);
     for (let at = 0; at < words.length; ) {
-      const length = lengthOfAside(words.slice(at), links, alternatives);
+      const length = lengthOfAside(words.slice(at, at + this.#longest + 1), links, alternatives);
       if (length === 0) return false;
       at += length;
     }

@@ -61,6 +61,7 @@ function wordsOf(text: string, links: LinkKeys): Word[] {
  * comparison may have cut one word too early; so its other positions count, too.
  */
 function isAside(words: readonly Word[], [from, to]: [number, number], asides: Asides): boolean {
+  if (to - from > MOST_EDITS) return false;
   for (let shift = 0; shift <= to - from; shift++) {
     if (shift > 0 && words[from + shift - 1]?.normal !== words[to + shift - 1]?.normal) return false;
     if (asides.take(words.slice(from + shift, to + shift))) return true;
