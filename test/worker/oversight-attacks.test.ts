@@ -1,5 +1,7 @@
 import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
+import { deliver } from "../../durable-objects/mailbox/delivery.ts";
+import { notifyApprover } from "../../durable-objects/mailbox/people.ts";
 import { backoff } from "../../durable-objects/timers.ts";
 import { unwrap } from "../../src/errors.ts";
 import {
@@ -293,4 +295,39 @@ test("a revoked admin key makes no lasting key, though a door may still remember
   const remembered = { ...box.admin, key_id: id };
   unwrap(await tenant.revokeKey(box.admin, id));
   expect(codeOf(await tenant.createKey(remembered, wanted))).toBe("not_found");
+});
+
+describe("while work is under way", () => {
+  test("the approver changes: the former one is mailed no link", async () => {
+    const [old, fresh] = [`old-${crypto.randomUUID()}@people.example`, `new-${crypto.randomUUID()}@people.example`];
+    const box = await makeMailbox({ approver_email: old });
+    const tenant = env.TENANT.getByName(box.mailbox.tenant_id);
+    await tenant.confirmApprover(box.admin, old);
+    await tenant.confirmApprover(box.admin, fresh);
+    const { id } = unwrap(await box.stub.submit(box.agent, submission(box)));
+    const change = { approver_email: fresh, approver_pending: false };
+    const asked = unwrap(await box.stub.update(box.admin, change, null));
+    const words = "needs_approval" in asked ? asked.needs_approval.change : null;
+    await inObject(box, async (object) => {
+      const notifying = notifyApprover(object, { kind: "notify", ref: id, due: 0, attempts: 0, leased: 0 });
+      unwrap(await object.update(box.admin, change, words));
+      await notifying;
+    });
+    await runAlarm(box);
+    expect(await receivedFor(old)).toEqual([]);
+    expect(await receivedFor(fresh)).toHaveLength(1);
+  });
+
+  test("the mailbox becomes monitored: the overseer has a copy of what is being sent", async () => {
+    const box = await watched();
+    await loosen(box, { oversight_mode: "autonomous" });
+    const { id } = unwrap(await box.stub.submit(box.agent, submission(box, { to: [someone("slow")] })));
+    await inObject(box, async (object) => {
+      const delivering = deliver(object, { kind: "deliver", ref: id, due: 0, attempts: 0, leased: 0 });
+      unwrap(await object.update(box.admin, { oversight_mode: "monitored" }, null));
+      await delivering;
+    });
+    await runAlarm(box);
+    expect(await receivedFor(box.overseerMail)).toHaveLength(1);
+  });
 });
