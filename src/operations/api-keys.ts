@@ -13,15 +13,17 @@ import { apiKeyShape, scopeSchema } from "./shapes.ts";
 
 /** What a key's name may be; it is shown to the operator. */
 export const keyName = headerText(100, 1);
+/** The scopes a key is to have, each once. */
+export const keyScopes = z
+  .array(scopeSchema)
+  .min(1)
+  .max(4)
+  .transform((scopes) => [...new Set(scopes)]);
 const MAX_BOUND_MAILBOXES = 100;
 
 const createIn = z.strictObject({
   name: keyName,
-  scopes: z
-    .array(scopeSchema)
-    .min(1)
-    .max(4)
-    .transform((scopes) => [...new Set(scopes)]),
+  scopes: keyScopes,
   mailbox_ids: z
     .array(z.string().max(64))
     .min(1)

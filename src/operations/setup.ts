@@ -9,12 +9,12 @@ import { findDomainKeys, findReservation, findTenant, insertOwnDomain } from "..
 import { dkimKeyContext, type StoredDkimKey } from "../store/domains.ts";
 import { callTenant } from "../store/mailbox-client.ts";
 import { deriveKey, seal } from "../store/secrets.ts";
-import { keyName, refuseConflict } from "./api-keys.ts";
+import { keyName, keyScopes, refuseConflict } from "./api-keys.ts";
 import { agentId, flag, headerText } from "./fields.ts";
 import { mailboxSettingsIn, readCopies, readMailboxAddress } from "./mailbox-settings.ts";
 import { defaultPlan, type MailboxPlan, makeMailbox } from "./new-mailbox.ts";
 import { personAddress } from "./people.ts";
-import { type Account, type Mailbox, scopeSchema } from "./shapes.ts";
+import type { Account, Mailbox } from "./shapes.ts";
 
 /** Making a tenant. The person who runs the deployment does it, so nothing here waits for anyone's code. */
 
@@ -39,11 +39,7 @@ export const setupIn = z.strictObject({
     .array(
       z.strictObject({
         name: keyName,
-        scopes: z
-          .array(scopeSchema)
-          .min(1)
-          .max(4)
-          .transform((scopes) => [...new Set(scopes)]),
+        scopes: keyScopes,
         test: flag.default(false),
         agent_id: agentId.nullable().default(null),
         mailboxes: z

@@ -9,6 +9,7 @@ import { type Outcome, unwrap } from "../../src/errors.ts";
 import { newId, newRoutingNumber } from "../../src/ids.ts";
 import { generateDkimKeys } from "../../src/mail/dkim-keys.ts";
 import type { ReceivedMessage } from "../../src/mail/message.ts";
+import { defaultPlan } from "../../src/operations/new-mailbox.ts";
 import type { Mailbox } from "../../src/operations/shapes.ts";
 import type { Caller, Scope } from "../../src/oversight/caller.ts";
 import { dkimKeyContext } from "../../src/store/domains.ts";
@@ -61,26 +62,12 @@ export async function makeMailbox(change: Partial<Mailbox> = {}): Promise<TestMa
   const tenant_id = newId("ten", Date.now());
   const routing = newRoutingNumber();
   const mailbox: Mailbox = {
+    ...defaultPlan(tenant_id, `agent-${routing.toLowerCase()}@${env.MAIL_DOMAIN}`),
     id: newId("mbx", Date.now(), routing),
-    tenant_id,
-    address: `agent-${routing.toLowerCase()}@${env.MAIL_DOMAIN}`,
     display_name: "Agent",
-    oversight_mode: "gated_send",
     approver_email: "approver@people.example",
-    approver_pending: false,
-    identity_signing: true,
     ai_disclosure: false,
-    identity_format: "compact",
-    auto_cc: [],
-    auto_bcc: [],
-    forward_inbound: null,
-    signature_block: null,
-    default_gate_timing: "gate_first",
-    scheduling_enabled: false,
-    mcp_configured: false,
-    risk_threshold: null,
     oversight_keys_may_decide: true,
-    is_active: true,
     created_at: new Date().toISOString(),
     ...change,
   };

@@ -229,6 +229,7 @@ test("links of a former approver decide nothing, and the new one is mailed", asy
   }
   await runAlarm(box);
   expect(await receivedFor(fresh)).toHaveLength(1);
+  expect((await checkMailbox(box)).filter(({ action }) => action === "link.revoked")).toHaveLength(1);
 });
 
 describe("an agent asks for what a human has not released", () => {
@@ -316,6 +317,31 @@ describe("while work is under way", () => {
     await runAlarm(box);
     expect(await receivedFor(old)).toEqual([]);
     expect(await receivedFor(fresh)).toHaveLength(1);
+  });
+
+  test("a link is withdrawn before its own mail is out: the person is mailed another one", async () => {
+    const approver = `forwarding-${crypto.randomUUID()}@people.example`;
+    const box = await makeMailbox({ approver_email: approver });
+    await env.TENANT.getByName(box.mailbox.tenant_id).confirmApprover(box.admin, approver);
+    unwrap(await box.stub.submit(box.agent, submission(box)));
+    const withdrawn = await inObject(box, async (object, state) => {
+      const flush = object.flush.bind(object);
+      let count = 0;
+      // Right after the link is committed, and before its mail is handed over.
+      object.flush = async () => {
+        await flush();
+        object.flush = flush;
+        object.clock = () => Date.now() + 1_000;
+        const { token_hash } = state.storage.sql.exec<{ token_hash: string }>("SELECT token_hash FROM links").one();
+        count = await object.revokeLinks([token_hash], "it arrived in inbound mail");
+      };
+      await object.alarm();
+      await object.settled();
+      return count;
+    });
+    expect(withdrawn).toBe(1);
+    await runAlarm(box);
+    expect(await receivedFor(approver)).toHaveLength(2);
   });
 
   test("the mailbox becomes monitored: the overseer has a copy of what is being sent", async () => {
