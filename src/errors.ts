@@ -3,6 +3,8 @@
  * sentence, so a code is only ever added.
  */
 export const ERROR_STATUS = {
+  /** Not done, and no error: a human is asked first. Answered as `{status: "pending", pending_id, hint}`. */
+  held: 202,
   malformed_json: 400,
   unauthenticated: 401,
   invalid_key: 401,
@@ -10,16 +12,21 @@ export const ERROR_STATUS = {
   mailbox_not_allowed: 403,
   agent_not_allowed: 403,
   denied_by_mode: 403,
+  denied_by_policy: 403,
   read_needs_approval: 403,
   self_decision: 403,
   oversight_keys_disabled: 403,
   invalid_approval_code: 403,
+  invalid_approval_ref: 403,
+  not_a_decider: 403,
+  key_cannot_edit: 403,
   csrf: 403,
   not_found: 404,
   method_not_allowed: 405,
   already_decided: 409,
   wrong_state: 409,
   content_changed: 409,
+  content_not_seen: 409,
   idempotency_conflict: 409,
   address_taken: 409,
   too_large: 413,

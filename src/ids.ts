@@ -16,6 +16,7 @@ export const ID_PREFIXES = [
   "aud",
   "tpl",
   "idk",
+  "alw",
 ] as const;
 export type IdPrefix = (typeof ID_PREFIXES)[number];
 
@@ -53,7 +54,7 @@ export function newRoutingNumber(random: RandomBytes = randomBytes): RoutingNumb
  * Makes an id.
  * @param prefix the kind.
  * @param now milliseconds since the epoch.
- * @param routing the mailbox's routing number for ids that live inside a mailbox (`em`, `thr`, `pend`, `mbx`), else left out.
+ * @param routing the mailbox's routing number for ids that live inside a mailbox (`em`, `thr`, `pend`, `mbx`, `tpl`, `alw`), else left out.
  * @returns `<prefix>_<26 characters>`.
  */
 export function newId(
@@ -73,10 +74,10 @@ export function isId(prefix: IdPrefix, text: string): boolean {
   return ID.exec(text)?.[1] === prefix;
 }
 
-/** @returns the routing number inside an `mbx_`, `em_`, `thr_` or `pend_` id, or null if `id` is none. */
+/** @returns the routing number inside an `mbx_`, `em_`, `thr_`, `pend_`, `tpl_` or `alw_` id, or null if `id` is none. */
 export function routingNumberOf(id: string): RoutingNumber | null {
   const match = ID.exec(id);
-  if (!match || !["mbx", "em", "thr", "pend"].includes(match[1] as string)) return null;
+  if (!match || !["mbx", "em", "thr", "pend", "tpl", "alw"].includes(match[1] as string)) return null;
   return (match[2] as string).slice(-8);
 }
 

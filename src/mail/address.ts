@@ -289,3 +289,10 @@ export function refuseControlCharacters(value: string, field: string): void {
     issues: [{ path: field, message: "contains CR, LF or NUL" }],
   });
 }
+
+/** @param address in its comparable form. @returns it without the +tag of its local part. */
+export function withoutTag(address: string): string {
+  const at = address.lastIndexOf("@");
+  const plus = address.indexOf("+");
+  return plus > 0 && plus < at ? address.slice(0, plus) + address.slice(at) : address;
+}

@@ -5,6 +5,15 @@ export type Scope = (typeof SCOPES)[number];
 /** By which door a request came in; recorded in every audit entry. */
 export type Door = "rest" | "mcp" | "link" | "console" | "email" | "system";
 
+/** What a caller asks for, as it is shown to a human where the mode holds it (DESIGN.md, "A held read"). */
+export interface AskedOperation {
+  operation: string;
+  /** The parsed input as plain JSON, without `approval_ref`: an approval is for exactly this. */
+  input: Record<string, unknown>;
+  /** The approval that the caller brings: from the body, the query or `X-MM-Approval`. */
+  approval_ref: string | null;
+}
+
 /** Who asks, as a door established it. Objects trust it, since only this worker can call them. */
 export interface Caller {
   tenant_id: string;
@@ -21,4 +30,13 @@ export interface Caller {
   /** An `mm_test_` key: what it sends ends in the sandbox. */
   test: boolean;
   via: Door;
+  /** What they ask for; left out by callers that no mode holds (set-up, the system). */
+  asked?: AskedOperation;
+}
+
+/** A person who decides, as a link or a session established them. */
+export interface Person {
+  /** Their address as it was confirmed. */
+  address: string;
+  via: "link" | "console";
 }

@@ -39,6 +39,16 @@ export function inBothForms(address: string): string {
   return other.imitation ? `${address} (which imitates ${other.text})` : `${address} (${other.text})`;
 }
 
+/** @returns what a domain looks like to a hasty eye; two domains of one shape look alike. */
+export function shapeOf(domain: string): string {
+  return skeleton(unicodeDomain(domain) ?? domain);
+}
+
+/** @returns whether a domain's own letters, as people read them, imitate Latin ones. */
+export function isImitation(domain: string): boolean {
+  return imitatesLatin(unicodeDomain(domain) ?? domain);
+}
+
 function imitatesLatin(domain: string): boolean {
   const labels = domain.split(".");
   const top = labels.at(-1) ?? "";
@@ -125,7 +135,7 @@ export function findTwins(addresses: readonly PlacedAddress[]): Warning[] {
   return addresses.flatMap(({ address, path }): Warning[] => {
     const domain = domainOf(address);
     if (domain === "") return [];
-    const shape = skeleton(unicodeDomain(domain) ?? domain);
+    const shape = shapeOf(domain);
     const twin = first.get(shape);
     if (twin === undefined) first.set(shape, domain);
     if (twin === undefined || twin === domain || reported.has(domain)) return [];

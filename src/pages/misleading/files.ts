@@ -34,8 +34,8 @@ const TYPES: Record<string, readonly string[]> = {
   heic: ["image/heic", "image/heif"],
   tif: ["image/tiff"],
   tiff: ["image/tiff"],
-  mp3: ["audio/*"],
-  wav: ["audio/*"],
+  mp3: ["audio/mpeg", "audio/mp3", "audio/*"],
+  wav: ["audio/wav", "audio/x-wav", "audio/*"],
   mp4: ["video/mp4", "audio/mp4"],
   mov: ["video/quicktime"],
   zip: ["application/zip", "application/x-zip-compressed"],
@@ -54,22 +54,43 @@ const PROGRAM_TYPES =
   /^application\/(?:x-msdownload|x-msdos-program|x-dosexec|vnd\.microsoft\.portable-executable|x-sh|java-archive|x-executable|hta)$/;
 const LONGEST_NAME = 100;
 
-function extensionsOf(name: string): string[] {
+/** @returns a file's name as a program reads its ending: in lower case, without what nobody sees and spaces around dots. */
+export function readableName(name: string): string {
   // Windows drops dots and spaces at the end, and a full-width dot reads as one.
-  const plain = withoutHidden(name)
+  return withoutHidden(name)
     .normalize("NFKC")
     .replace(/[\s.]+$/, "")
-    .toLowerCase();
-  const parts = plain.split(".").map((part) => part.trim());
-  return parts.length > 1 ? parts.slice(1) : [];
+    .toLowerCase()
+    .split(".")
+    .map((part) => part.trim())
+    .join(".");
 }
 
-function baseType(contentType: string): string {
+function extensionsOf(name: string): string[] {
+  return readableName(name).split(".").slice(1);
+}
+
+/** @returns a content type without its parameters, in lower case. */
+export function baseType(contentType: string): string {
   return (contentType.split(";")[0] ?? "").trim().toLowerCase();
 }
 
+function typesOf(extension: string): readonly string[] | undefined {
+  return Object.hasOwn(TYPES, extension) ? TYPES[extension] : undefined;
+}
+
+/** @returns the media types that a file's name goes with, some of them as `audio/*`; empty for a name that says nothing. */
+export function possibleTypes(name: string): readonly string[] {
+  return typesOf(extensionsOf(name).at(-1) ?? "") ?? [];
+}
+
+/** @returns whether a file can run as a program when it is opened, by its name or by its type. */
+export function isProgram({ name, content_type }: Pick<StoredAttachment, "name" | "content_type">): boolean {
+  return PROGRAMS.has(extensionsOf(name).at(-1) ?? "") || PROGRAM_TYPES.test(baseType(content_type));
+}
+
 function matches(type: string, extension: string): boolean {
-  return (TYPES[extension] ?? []).some((known) =>
+  return (typesOf(extension) ?? []).some((known) =>
     known.endsWith("/*") ? type.startsWith(known.slice(0, -1)) : known === type,
   );
 }
@@ -79,20 +100,20 @@ function judgeExtension(file: StoredAttachment, where: string, shown: string): W
   const last = extensions.at(-1) ?? "";
   const before = extensions.at(-2) ?? "";
   const type = baseType(file.content_type);
-  if (PROGRAMS.has(last) && TYPES[before] !== undefined) {
+  if (PROGRAMS.has(last) && typesOf(before) !== undefined) {
     const message = `“${shown}” is a program (.${last}) named so that it looks like a .${before} document.`;
     return [{ code: "file_name_double_extension", severity: "danger", where, message }];
   }
-  if (PROGRAMS.has(last) || PROGRAM_TYPES.test(type)) {
+  if (isProgram(file)) {
     const message = `“${shown}” can run as a program when it is opened.`;
     return [{ code: "file_is_program", severity: "danger", where, message }];
   }
   const found: Warning[] = [];
-  if (TYPES[last] !== undefined && TYPES[before] !== undefined && last !== before && !COMPRESSED.has(last)) {
+  if (typesOf(last) !== undefined && typesOf(before) !== undefined && last !== before && !COMPRESSED.has(last)) {
     const message = `“${shown}” has two endings: it looks like .${before}, but opens as .${last}.`;
     found.push({ code: "file_name_double_extension", severity: "caution", where, message });
   }
-  if (TYPES[last] !== undefined && !UNTYPED.has(type) && !matches(type, last)) {
+  if (typesOf(last) !== undefined && !UNTYPED.has(type) && !matches(type, last)) {
     const message = `“${shown}” is named .${last}, but is sent as ${makeVisible(type, "strict").slice(0, 80)}.`;
     found.push({ code: "file_type_mismatch", severity: "caution", where, message });
   }

@@ -21,8 +21,21 @@ function parseUrl(text: string): URL | null {
   return URL.canParse(text) ? new URL(text) : null;
 }
 
+/** Nobody reads an address further on; the time to look for one grows with the square of the words. */
+const LONGEST_WORDS = 500;
+/** How an address that is not written out to its end is cut off. */
+const CUT_ENDS = ["…", "%e2%80%a6", "...", "/"];
+
+function withoutCutEnd(address: string): string {
+  let rest = address.toLowerCase();
+  for (let end: string | undefined = ""; end !== undefined; end = CUT_ENDS.find((cut) => rest.endsWith(cut))) {
+    rest = rest.slice(0, rest.length - end.length);
+  }
+  return rest;
+}
+
 function claimOf(words: string): Claim | null {
-  const text = withoutHidden(words).normalize("NFKC").replace(/\s+/g, " ").trim();
+  const text = withoutHidden(words).normalize("NFKC").replace(/\s+/g, " ").trim().slice(0, LONGEST_WORDS);
   const mail = MAIL_ADDRESS.exec(text);
   if (mail && !/:\/\//.test(text)) return { kind: "mail", address: mail[0].toLowerCase() };
   const bare = BARE_HOST.exec(text);
@@ -34,7 +47,7 @@ function claimOf(words: string): Claim | null {
   return {
     kind: "web",
     host: url.hostname,
-    rest: (url.pathname + url.search).replace(/(?:…|%E2%80%A6|\.{3}|\/)+$/i, ""),
+    rest: withoutCutEnd(url.pathname + url.search),
   };
 }
 
@@ -104,7 +117,7 @@ function judgeWeb(link: HtmlLink, claim: { host: string; rest: string }, url: UR
   if (!isSamePlace(url.hostname, claim.host)) {
     return [elsewhere(link, "danger", `A link shows ${shown}, but leads to ${inBothForms(url.hostname)}.`)];
   }
-  if (!(url.pathname + url.search).toLowerCase().startsWith(claim.rest.toLowerCase())) {
+  if (!(url.pathname + url.search).toLowerCase().startsWith(claim.rest)) {
     return [
       elsewhere(link, "caution", `A link to ${inBothForms(url.hostname)} leads to another page than the one it shows.`),
     ];
