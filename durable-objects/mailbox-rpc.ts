@@ -1,9 +1,37 @@
 import type { Outcome } from "../src/errors.ts";
-import type { MailAddress, MessageContent, ReceivedMessage, StoredAttachment } from "../src/mail/message.ts";
-import type { Decision, Email, EmailSummary, Mailbox, PendingItem, SendAnswer } from "../src/operations/shapes.ts";
-import type { Caller } from "../src/oversight/caller.ts";
+import type { MailAddress, ReceivedMessage, StoredAttachment } from "../src/mail/message.ts";
+import type {
+  AllowlistEntry,
+  Decision,
+  Draft,
+  DryRun,
+  Email,
+  EmailSummary,
+  Mailbox,
+  MailboxRecord,
+  PendingItem,
+  SendAnswer,
+  Template,
+  TemplateVariable,
+} from "../src/operations/shapes.ts";
+import type { Caller, Person } from "../src/oversight/caller.ts";
 import type { Mode } from "../src/oversight/modes.ts";
+import type { Policy } from "../src/oversight/rules/policy-type.ts";
 import type { Status } from "../src/oversight/statuses.ts";
+import type { DecisionItem, EditedBody, LinkView, PersonDecision } from "./decision-items.ts";
+
+export type {
+  DecisionItem,
+  Edit,
+  EditedBody,
+  LinkOutcome,
+  LinkView,
+  MessageItem,
+  PersonDecision,
+  RequestItem,
+  TemplateItem,
+  UpgradeItem,
+} from "./decision-items.ts";
 
 /**
  * What a mailbox object answers over RPC. Every method checks the caller's tenant and mailbox binding and the mode's policy
@@ -20,8 +48,62 @@ export interface MailboxRpc {
    */
   update(caller: Caller, change: MailboxChange, approvedWords: string | null): Promise<Outcome<UpdateAnswer>>;
   submit(caller: Caller, submission: Submission): Promise<Outcome<SendAnswer>>;
+  /** What a submission would meet. Stores nothing and writes nothing. */
+  judge(caller: Caller, submission: Submission): Promise<Outcome<DryRun>>;
+  /** Changes a message that has not left: a new verdict, and every approval is void. */
+  edit(caller: Caller, emailId: string, change: MessageChange): Promise<Outcome<SendAnswer>>;
   cancel(caller: Caller, emailId: string, reason: string | null): Promise<Outcome<EmailSummary>>;
+  saveDraft(caller: Caller, draft: NewDraft): Promise<Outcome<Draft>>;
+  drafts(
+    caller: Caller,
+    page: { limit: number; cursor: string | null },
+  ): Promise<Outcome<{ drafts: Draft[]; cursor: string | null }>>;
+  draft(caller: Caller, draftId: string): Promise<Outcome<Draft>>;
+  /** Submits a draft under its own id; it is gone then, and sending it again answers the same. */
+  sendDraft(caller: Caller, draftId: string): Promise<Outcome<SendAnswer>>;
+  deleteDraft(caller: Caller, draftId: string): Promise<Outcome<Draft>>;
+  policy(caller: Caller): Promise<Outcome<Policy>>;
+  /** As `update`, for the policy. */
+  setPolicy(
+    caller: Caller,
+    policy: Policy,
+    approvedWords: string | null,
+  ): Promise<Outcome<{ policy: Policy } | { needs_approval: { change: string } }>>;
+  allowlist(
+    caller: Caller,
+    page: { limit: number; cursor: string | null },
+  ): Promise<Outcome<{ entries: AllowlistEntry[]; cursor: string | null }>>;
+  /** As `update`, for one more recipient that needs no asking. */
+  allow(
+    caller: Caller,
+    entry: { recipient: string; note: string | null },
+    approvedWords: string | null,
+  ): Promise<Outcome<{ entry: AllowlistEntry } | { needs_approval: { change: string } }>>;
+  disallow(caller: Caller, entryId: string): Promise<Outcome<AllowlistEntry>>;
+  /** A new template, or with `id` a new version of one: it waits for a human. */
+  proposeTemplate(caller: Caller, template: NewTemplate): Promise<Outcome<Template>>;
+  template(caller: Caller, templateId: string): Promise<Outcome<Template>>;
+  /** Those of these templates that are there, in the order given: one read, whatever their number. */
+  readTemplates(caller: Caller, ids: string[]): Promise<Outcome<Template[]>>;
+  /** The version that may be sent now. `wrong_state` before one was approved. */
+  approvedTemplate(caller: Caller, templateId: string): Promise<Outcome<Template>>;
+  deleteTemplate(caller: Caller, templateId: string): Promise<Outcome<Template>>;
+  /** Records that an agent asks for a looser setting, so that people see it among what waits. */
+  requestUpgrade(
+    caller: Caller,
+    upgrade: { change: MailboxChange; reason: string | null },
+  ): Promise<Outcome<UpgradeRequest>>;
+  /** Makes the change of an upgrade request, once the operator's code was redeemed for these very words. */
+  applyUpgrade(caller: Caller, pendingId: string, approvedWords: string): Promise<Outcome<Mailbox>>;
+  /** What the mailbox did in the last 30 days. */
+  trackRecord(caller: Caller): Promise<Outcome<MailboxRecord>>;
   list(caller: Caller, query: InboxQuery): Promise<Outcome<EmailPage>>;
+  /**
+   * Waits for a message that the query matches: answers at once with those among the newest (as many as a page of `list`
+   * examines), the oldest first, else with the next one to arrive or be released. Waiting calls are lost when the object restarts, and may be repeated.
+   * @param timeoutMs after which it answers with none.
+   */
+  waitFor(caller: Caller, query: InboxQuery, timeoutMs: number): Promise<Outcome<Waited>>;
   /** `markRead`: an unread inbound message becomes read. */
   read(caller: Caller, emailId: string, options: ReadOptions): Promise<Outcome<StoredEmail>>;
   thread(
@@ -35,13 +117,26 @@ export interface MailboxRpc {
   untag(caller: Caller, emailId: string, key: string): Promise<Outcome<Record<string, string>>>;
   /** Where an attachment lies; the door streams it from R2. */
   attachment(caller: Caller, emailId: string, filename: string): Promise<Outcome<StoredAttachment>>;
-  /** The pending items among `ids` that the caller may see, in the order given. A `send` key sees what it submitted. */
-  pendingItems(caller: Caller, ids: string[]): Promise<Outcome<PendingItem[]>>;
+  /**
+   * The pending items among `ids` that the caller may see, in the order given. A `send` key sees what it submitted. Which
+   * revision an oversight key was served is remembered: without a `content_hash` it can decide on that one only.
+   * @param isServed false where the caller is not handed what the items say: then nothing is remembered.
+   */
+  pendingItems(caller: Caller, ids: string[], isServed?: boolean): Promise<Outcome<PendingItem[]>>;
   decide(caller: Caller, request: DecisionRequest): Promise<Outcome<Decision>>;
   /** What a decision link shows. Changes nothing. */
   openLink(tokenHash: string): Promise<LinkView>;
   /** Decides through a link: at most once per item, for exactly the content the link names. */
-  decideByLink(tokenHash: string, decision: "approve" | "reject", note: string | null): Promise<LinkView>;
+  decideByLink(tokenHash: string, decision: PersonDecision): Promise<LinkView>;
+  /**
+   * What a session shows of an item: `unknown` to whoever has no seat here.
+   * @param isShown whether the person is going to see it: that revision is then the one they can decide on.
+   */
+  openItem(person: Person, pendingId: string, isShown: boolean): Promise<LinkView>;
+  /** Decides in a session. `contentHash` is what the page showed. */
+  decideInSession(person: Person, pendingId: string, contentHash: string, decision: PersonDecision): Promise<LinkView>;
+  /** Of these pending items those that the person may decide, in the order given; those that wait no more are left out. */
+  itemsFor(person: Person, pendingIds: string[]): Promise<DecisionItem[]>;
   /** Withdraws links by the SHA-256 of their tokens. @returns how many were live. */
   revokeLinks(tokenHashes: string[], reason: string): Promise<number>;
   /**
@@ -61,8 +156,16 @@ export type MailboxChange = Partial<
     Mailbox,
     | "display_name"
     | "oversight_mode"
-    | "approver_email"
-    | "approver_pending"
+    | "approvers"
+    | "approvers_pending"
+    | "quorum"
+    | "escalate_after"
+    | "expires_after"
+    | "delegations"
+    | "notify"
+    | "paused"
+    | "default_gate_timing"
+    | "scheduling_enabled"
     | "ai_disclosure"
     | "auto_cc"
     | "auto_bcc"
@@ -71,6 +174,43 @@ export type MailboxChange = Partial<
     | "is_active"
   >
 >;
+
+/** A change of a message that waits or is scheduled; what is left out stays. */
+export interface MessageChange {
+  subject?: string;
+  body?: EditedBody;
+  to?: MailAddress[];
+  cc?: MailAddress[];
+  bcc?: MailAddress[];
+  /** ISO 8601; null: at once. */
+  send_at?: string | null;
+}
+
+/** A message that is not asked to leave yet. Its id becomes the message's. */
+export interface NewDraft {
+  id: string;
+  /** False: the draft is there already and is changed. */
+  is_new: boolean;
+  /** What is left out stays as it is, or is empty in a new one. */
+  draft: Partial<Submission>;
+}
+
+export interface NewTemplate {
+  /** Null: a new template. */
+  id: string | null;
+  name: string;
+  subject: string;
+  markdown: string;
+  variables: TemplateVariable[];
+  allowed_domains: string[] | null;
+}
+
+export interface UpgradeRequest {
+  pending_id: string;
+  /** In words, what would change. */
+  change: string;
+  record: MailboxRecord;
+}
 
 /** A message as an agent asks for it, its HTML already reduced and its attachments already in R2. */
 export interface Submission {
@@ -96,6 +236,12 @@ export interface Submission {
   model_provider: string | null;
   /** May only tighten. */
   oversight_mode: Mode | null;
+  /** ISO 8601; null: at once. */
+  send_at: string | null;
+  /** Null: the mailbox's own. */
+  gate_timing: "gate_first" | "schedule_first" | null;
+  /** The approved template that it was rendered from. */
+  template: { id: string; version: number; approval_ref: string; allowed_domains: string[] | null } | null;
   /** `digest` is the SHA-256 of the canonical input without the key. */
   idempotency: { key: string; digest: string } | null;
 }
@@ -131,6 +277,12 @@ export interface EmailPage {
   cursor: string | null;
 }
 
+/** What a wait ended with. */
+export interface Waited {
+  emails: EmailSummary[];
+  timed_out: boolean;
+}
+
 export interface ReadOptions {
   mark_read: boolean;
   include_html: boolean;
@@ -156,49 +308,4 @@ export interface DecisionRequest {
   decision: "approve" | "reject";
   reason: string | null;
   content_hash: string | null;
-}
-
-/** What a decision page shows for a token. */
-export type LinkView =
-  | { state: "unknown" }
-  | { state: "revoked"; reason: string }
-  | { state: "expired"; expired_at: string }
-  | { state: "open"; approver: string; expires_at: string; item: DecisionItem }
-  | { state: "decided"; approver: string; outcome: LinkOutcome };
-
-/** Everything the approver must see: exactly what will leave. */
-export interface DecisionItem {
-  pending_id: string;
-  email_id: string;
-  kind: "send" | "inbound";
-  mailbox_address: string;
-  oversight_mode: Mode;
-  content: MessageContent;
-  content_hash: string;
-  agent: { agent_id: string | null; model_id: string | null; model_provider: string | null };
-  key_id: string | null;
-  /** Submitted by an `mm_test_` key: approved or not, it ends in the sandbox. */
-  test: boolean;
-  metadata: Record<string, unknown>;
-  tags: Record<string, string>;
-  /** Which rule held it, in words: the mode, or a rule's name. */
-  held_by: string;
-  domain_intelligence: Record<string, unknown> | null;
-  submitted_at: string;
-  /** For inbound. */
-  authentication: { dkim_result: string | null; spf_result: string | null; dmarc_result: string | null } | null;
-}
-
-/** The outcome, without the content. */
-export interface LinkOutcome {
-  status: Status;
-  decision: "approved" | "rejected" | "cancelled" | "expired" | "superseded";
-  decided_by: string | null;
-  decided_at: string | null;
-  reason: string | null;
-  approval_ref: string | null;
-  /** Submitted by an `mm_test_` key: `sent` means that it ended in the sandbox. */
-  test: boolean;
-  /** Whether this very request decided. */
-  just_now: boolean;
 }

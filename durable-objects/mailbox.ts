@@ -1,31 +1,54 @@
 import type { Env } from "../src/env.ts";
 import type { Outcome, Refusal } from "../src/errors.ts";
 import { accepted, refused } from "../src/errors.ts";
-import { asEmailId } from "../src/ids.ts";
 import type { ReceivedMessage, StoredAttachment } from "../src/mail/message.ts";
-import type { Decision, Email, EmailSummary, Mailbox, PendingItem, SendAnswer } from "../src/operations/shapes.ts";
-import type { Caller, Scope } from "../src/oversight/caller.ts";
-import { POLICY } from "../src/oversight/policy.ts";
-import type { InboundStatus } from "../src/oversight/statuses.ts";
-import { nextInboundStatus } from "../src/oversight/transitions.ts";
+import type {
+  AllowlistEntry,
+  Decision,
+  Draft,
+  DryRun,
+  EmailSummary,
+  Mailbox,
+  MailboxRecord,
+  PendingItem,
+  SendAnswer,
+  Template,
+} from "../src/operations/shapes.ts";
+import type { Caller, Person, Scope } from "../src/oversight/caller.ts";
+import type { Policy } from "../src/oversight/rules/policy-type.ts";
 import { projectMailbox } from "../src/store/mailbox-projection.ts";
+import { projectTemplate } from "../src/store/template-projection.ts";
 import { SYSTEM } from "./ledger.ts";
 import { cancel, mark, tag, untag } from "./mailbox/annotate.ts";
-import { actorOf, MailboxBase, mayOversee, notFound } from "./mailbox/base.ts";
+import { ask, askAll } from "./mailbox/ask.ts";
+import { actorOf, MailboxBase, notFound } from "./mailbox/base.ts";
+import { forgetOldCounts, trackRecord } from "./mailbox/counts.ts";
 import { decideByKey } from "./mailbox/decide.ts";
 import { deliver } from "./mailbox/delivery.ts";
+import { deleteDraft, discardFile, listDrafts, readDraft, saveDraft } from "./mailbox/drafts.ts";
+import { sendDue } from "./mailbox/due.ts";
+import { editAsAuthor } from "./mailbox/edit.ts";
 import { expirePending } from "./mailbox/expire.ts";
-import { decodeCursor, encodeCursor, findMessages, RELEASED } from "./mailbox/inbox-query.ts";
+import { findItem } from "./mailbox/held-item.ts";
 import { decideByLink, openLink, revokeLinks } from "./mailbox/links.ts";
 import type { Message } from "./mailbox/messages.ts";
-import { indexPending, indexPendingNow, isPending } from "./mailbox/pending.ts";
-import { copyOverseer, notifyApprover } from "./mailbox/people.ts";
+import { indexPending, indexPendingNow, isPending, withPatience } from "./mailbox/pending.ts";
+import { copyOverseer, notifyApprover, sendDigest, tellFallBack } from "./mailbox/people.ts";
+import { decideInSession, itemsFor, openItem } from "./mailbox/person-decisions.ts";
+import { allow, disallow, listAllowlist, setPolicy } from "./mailbox/policy-settings.ts";
+import { attachment, list, pendingItems, read, tags, thread } from "./mailbox/reading.ts";
 import { receive } from "./mailbox/receive.ts";
-import { update } from "./mailbox/settings.ts";
-import { submit } from "./mailbox/submit.ts";
+import { sendDraft } from "./mailbox/send-draft.ts";
+import { scopesFor, update } from "./mailbox/settings.ts";
+import { judgeSubmission, submit } from "./mailbox/submit.ts";
 import { sweepStore } from "./mailbox/sweep.ts";
-import { email, emailSummary, pendingItem } from "./mailbox/views.ts";
+import { takeBackLater } from "./mailbox/take-back.ts";
+import { readTemplates } from "./mailbox/template-list.ts";
+import { approvedTemplate, deleteTemplate, findTemplate, propose, readTemplate } from "./mailbox/templates.ts";
+import { applyUpgrade, requestUpgrade } from "./mailbox/upgrades.ts";
+import { waitFor } from "./mailbox/wait-for.ts";
 import type {
+  DecisionItem,
   DecisionRequest,
   EmailPage,
   InboxQuery,
@@ -33,27 +56,53 @@ import type {
   MailboxChange,
   MailboxRpc,
   Mark,
+  MessageChange,
+  NewDraft,
+  NewTemplate,
+  PersonDecision,
   ReadOptions,
   StoredEmail,
   Submission,
   ThreadPage,
   UpdateAnswer,
+  UpgradeRequest,
 } from "./mailbox-rpc.ts";
 import type { Timer } from "./timers.ts";
 
 const DAY = 24 * 3600_000;
+const ANYONE: readonly Scope[] = ["read", "admin", "oversight", "send"];
 
-/** One mailbox: its messages, its queue, its audit chain. Named by the mailbox's routing number. */
+/**
+ * One mailbox: its messages, its queue, its audit chain. Named by the mailbox's routing number. This file only admits callers and
+ * hands on; what a call does is in `mailbox/`.
+ */
 export class MailboxObject extends MailboxBase implements MailboxRpc {
-  protected readonly slowTimers: ReadonlySet<string> = new Set(["deliver", "notify", "copy", "sweep"]);
+  protected readonly slowTimers: ReadonlySet<string> = new Set([
+    "deliver",
+    "ask",
+    "notify",
+    "digest",
+    "copy",
+    "fell_back",
+    "discard",
+    "sweep",
+  ]);
 
   private readonly timerWork: Readonly<Record<string, (timer: Timer) => Promise<void> | void>> = {
     deliver: (timer) => deliver(this, timer),
+    due: (timer) => sendDue(this, timer),
+    take_back: (timer) => takeBackLater(this, timer),
+    ask: (timer) => ask(this, timer),
+    delegations: (timer) => askAll(this, timer),
     notify: (timer) => notifyApprover(this, timer),
+    digest: (timer) => sendDigest(this, timer),
     copy: (timer) => copyOverseer(this, timer),
+    fell_back: (timer) => tellFallBack(this, timer),
     expire: (timer) => expirePending(this, timer),
     index: (timer) => indexPending(this, timer.ref),
     project: () => this.project(),
+    template: (timer) => this.projectTemplate(timer.ref),
+    discard: (timer) => discardFile(this, timer),
     sweep: () => this.sweep(),
   };
 
@@ -66,6 +115,8 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
     const work = this.timerWork[timer.kind];
     if (!work) throw new Error(`there is no work for the timer ${timer.kind}`);
     await work(timer);
+    // A message whose time came, or that fell due to be judged again, may wait for a human now.
+    if (timer.kind === "due" || timer.kind === "take_back") await this.indexIfTimed(timer.ref);
   }
 
   async create(caller: Caller, settings: Mailbox): Promise<Outcome<Mailbox>> {
@@ -79,12 +130,12 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
     this.commit(() => {
       this.establish(settings.id, settings.tenant_id);
       this.saveSettings(settings);
-      const { address, display_name, approver_email } = settings;
+      const { address, display_name, approvers } = settings;
       this.record({
         actor: actorOf(caller),
         action: "mailbox.created",
         detail: { oversight_mode: settings.oversight_mode, approver_pending: settings.approver_pending },
-        personal: { address, display_name, approver_email },
+        personal: { address, display_name, approvers },
       });
       this.schedule("project", settings.id, this.now());
       this.schedule("sweep", settings.id, this.now() + DAY);
@@ -93,75 +144,140 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
   }
 
   async describe(caller: Caller): Promise<Outcome<Mailbox>> {
-    return this.serve(caller, ["read", "admin", "oversight", "send"], () => accepted(this.settings()));
+    return this.serve(caller, ANYONE, () => accepted(this.settings()));
   }
 
   async update(caller: Caller, change: MailboxChange, approvedWords: string | null): Promise<Outcome<UpdateAnswer>> {
-    return this.serve(caller, ["admin"], () => accepted(update(this, caller, change, approvedWords)));
+    return this.serve(caller, scopesFor(change), () => update(this, caller, change, approvedWords));
+  }
+
+  async policy(caller: Caller): Promise<Outcome<Policy>> {
+    return this.serve(caller, ANYONE, () => accepted(this.rules()));
   }
 
   async submit(caller: Caller, submission: Submission): Promise<Outcome<SendAnswer>> {
-    const outcome = this.serve(caller, ["send"], () => submit(this, caller, submission));
-    if (!outcome.ok) return outcome;
-    const { answer, held } = outcome.value;
-    // Committed. A crash while the index is written leaves it to the `index` timer.
-    if (held) await indexPendingNow(this, held.id);
-    return accepted(answer);
+    return this.answerIndexed(this.serve(caller, ["send"], () => submit(this, caller, submission)));
+  }
+
+  async judge(caller: Caller, submission: Submission): Promise<Outcome<DryRun>> {
+    return this.serve(caller, ["send"], () => judgeSubmission(this, submission));
+  }
+
+  async edit(caller: Caller, emailId: string, change: MessageChange): Promise<Outcome<SendAnswer>> {
+    return this.answerIndexed(
+      this.withMessage(caller, ["send"], emailId, (message) => editAsAuthor(this, caller, message, change)),
+    );
   }
 
   async cancel(caller: Caller, emailId: string, reason: string | null): Promise<Outcome<EmailSummary>> {
-    const outcome = this.serve(caller, ["send", "oversight"], () =>
-      this.withMessage(caller, emailId, (message) => cancel(this, caller, message, reason)),
+    const outcome = this.withMessage(caller, ["send", "oversight"], emailId, (message) =>
+      cancel(this, caller, message, reason),
     );
     if (outcome.ok) await this.indexIfTimed(outcome.value.id);
     return outcome;
   }
 
+  async saveDraft(caller: Caller, draft: NewDraft): Promise<Outcome<Draft>> {
+    return this.indexed(this.serve(caller, ["send"], () => saveDraft(this, caller, draft)));
+  }
+
+  async drafts(
+    caller: Caller,
+    page: { limit: number; cursor: string | null },
+  ): Promise<Outcome<{ drafts: Draft[]; cursor: string | null }>> {
+    return this.indexed(this.serve(caller, ["read", "send"], () => listDrafts(this, caller, page)));
+  }
+
+  async draft(caller: Caller, draftId: string): Promise<Outcome<Draft>> {
+    return this.indexed(this.serve(caller, ["read", "send"], () => readDraft(this, caller, draftId)));
+  }
+
+  async sendDraft(caller: Caller, draftId: string): Promise<Outcome<SendAnswer>> {
+    return this.answerIndexed(this.serve(caller, ["send"], () => sendDraft(this, caller, draftId)));
+  }
+
+  async deleteDraft(caller: Caller, draftId: string): Promise<Outcome<Draft>> {
+    return this.indexed(this.serve(caller, ["send"], () => deleteDraft(this, caller, draftId)));
+  }
+
+  async setPolicy(caller: Caller, policy: Policy, approvedWords: string | null) {
+    return this.serve(caller, ["admin"], () => accepted(setPolicy(this, caller, policy, approvedWords)));
+  }
+
+  async allowlist(caller: Caller, page: { limit: number; cursor: string | null }) {
+    return this.serve(caller, ANYONE, () => accepted(listAllowlist(this, page)));
+  }
+
+  async allow(caller: Caller, entry: { recipient: string; note: string | null }, approvedWords: string | null) {
+    return this.serve(caller, ["admin"], () => allow(this, caller, entry, approvedWords));
+  }
+
+  async disallow(caller: Caller, entryId: string): Promise<Outcome<AllowlistEntry>> {
+    return this.serve(caller, ["admin"], () => disallow(this, caller, entryId));
+  }
+
+  async proposeTemplate(caller: Caller, template: NewTemplate): Promise<Outcome<Template>> {
+    const outcome = this.serve(caller, ["send", "admin"], () => propose(this, caller, template));
+    if (!outcome.ok) return this.indexed(outcome);
+    const { id, pending_id } = outcome.value;
+    if (pending_id) await this.indexIfTimed(pending_id);
+    await withPatience(this.projectTemplate(id), `the template ${id} will be listed later`);
+    return outcome;
+  }
+
+  async template(caller: Caller, templateId: string): Promise<Outcome<Template>> {
+    return this.indexed(this.serve(caller, ANYONE, () => readTemplate(this, caller, templateId)));
+  }
+
+  async readTemplates(caller: Caller, ids: string[]): Promise<Outcome<Template[]>> {
+    return this.indexed(this.serve(caller, ANYONE, () => readTemplates(this, caller, ids)));
+  }
+
+  async approvedTemplate(caller: Caller, templateId: string): Promise<Outcome<Template>> {
+    return this.serve(caller, ["send"], () => approvedTemplate(this, templateId));
+  }
+
+  async deleteTemplate(caller: Caller, templateId: string): Promise<Outcome<Template>> {
+    const outcome = this.serve(caller, ["send", "admin"], () => deleteTemplate(this, caller, templateId));
+    if (outcome.ok && outcome.value.pending_id) await this.indexIfTimed(outcome.value.pending_id);
+    return this.indexed(outcome);
+  }
+
+  async requestUpgrade(
+    caller: Caller,
+    upgrade: { change: MailboxChange; reason: string | null },
+  ): Promise<Outcome<UpgradeRequest>> {
+    const outcome = this.serve(caller, ["send", "admin"], () => requestUpgrade(this, caller, upgrade));
+    if (outcome.ok) await this.indexIfTimed(outcome.value.pending_id);
+    return outcome;
+  }
+
+  async applyUpgrade(caller: Caller, pendingId: string, approvedWords: string): Promise<Outcome<Mailbox>> {
+    const outcome = this.serve(caller, ["send", "admin"], () => applyUpgrade(this, caller, pendingId, approvedWords));
+    if (outcome.ok) await this.indexIfTimed(pendingId);
+    return outcome;
+  }
+
+  async trackRecord(caller: Caller): Promise<Outcome<MailboxRecord>> {
+    return this.serve(caller, ANYONE, () => accepted(trackRecord(this)));
+  }
+
   async list(caller: Caller, query: InboxQuery): Promise<Outcome<EmailPage>> {
-    return this.serve(caller, ["read"], () => {
-      const denied = this.whyNotRead();
-      if (denied) return denied;
-      const since = query.since_id === null ? null : this.visibleMessage(caller, query.since_id);
-      if (since && !since.ok) return since;
-      const found = findMessages(this.sql, query, since?.value.seq ?? null, mayOversee(caller));
-      if (!found.ok) return found;
-      const { limit: _limit, ...asked } = query;
-      this.commit(() =>
-        this.record({
-          actor: actorOf(caller),
-          action: "inbox.listed",
-          detail: { results: found.value.messages.length },
-          personal: asked,
-        }),
-      );
-      const mailbox = this.settings();
-      return accepted({
-        emails: found.value.messages.map((message) => emailSummary(message, mailbox)),
-        cursor: found.value.cursor,
-      });
-    });
+    return this.indexHeld(caller, () => list(this, caller, query));
+  }
+
+  async waitFor(
+    caller: Caller,
+    query: InboxQuery,
+    timeout: number,
+  ): Promise<Outcome<{ emails: EmailSummary[]; timed_out: boolean }>> {
+    const refusal = this.whyNotAdmitted(caller, ["read"]);
+    if (refusal) return { ok: false, refusal };
+    return this.indexed(await waitFor(this, caller, query, timeout));
   }
 
   async read(caller: Caller, emailId: string, options: ReadOptions): Promise<Outcome<StoredEmail>> {
-    return this.serve(caller, ["read"], () => {
-      const denied = this.whyNotRead();
-      if (denied) return denied;
-      return this.withMessage(caller, emailId, (message) => {
-        this.commit(() => {
-          this.record({
-            message,
-            actor: actorOf(caller),
-            action: "message.read",
-            detail: { marked: options.mark_read },
-          });
-          if (options.mark_read && message.status === "unread") {
-            message.status = nextInboundStatus(message.status as InboundStatus, "read") ?? message.status;
-            this.messages.save(message);
-          }
-        });
-        return accepted(this.storedEmail(message, options.include_html));
-      });
-    });
+    return this.indexed(this.withMessage(caller, ["read"], emailId, (message) => read(this, caller, message, options)));
   }
 
   async thread(
@@ -169,103 +285,35 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
     threadId: string,
     page: { limit: number; cursor: string | null },
   ): Promise<Outcome<ThreadPage>> {
-    return this.serve(caller, ["read"], () => {
-      const denied = this.whyNotRead();
-      if (denied) return denied;
-      const cursor = page.cursor === null ? { seq: 0, order: "asc" as const } : decodeCursor(page.cursor);
-      if (cursor?.order !== "asc") return refused("invalid_input", "This cursor is not one that this list gave.");
-      const all = this.messages.threadFrom(threadId, cursor.seq, page.limit + 1, mayOversee(caller) ? "1" : RELEASED);
-      const shown = all.slice(0, page.limit);
-      const first = shown[0];
-      if (!first) return notFound();
-      this.commit(() =>
-        this.record({
-          actor: actorOf(caller),
-          action: "thread.read",
-          resource: { type: "thread", id: threadId },
-          detail: { results: shown.length },
-        }),
-      );
-      const last = all[page.limit - 1];
-      return accepted({
-        thread_id: threadId,
-        subject: first.record.subject,
-        emails: shown.map((message) => this.storedEmail(message, false)),
-        cursor: all.length > page.limit && last ? encodeCursor({ seq: last.seq, order: "asc" }) : null,
-      });
-    });
+    return this.indexHeld(caller, () => thread(this, caller, threadId, page));
   }
 
   async mark(caller: Caller, emailId: string, change: Mark): Promise<Outcome<EmailSummary>> {
-    return this.serve(caller, ["read", "send"], () =>
-      this.withMessage(caller, emailId, (message) => mark(this, caller, message, change)),
+    return this.indexed(
+      this.withMessage(caller, ["read", "send"], emailId, (message) => mark(this, caller, message, change)),
     );
   }
 
-  async tag(caller: Caller, emailId: string, tags: Record<string, string>): Promise<Outcome<Record<string, string>>> {
-    return this.serve(caller, ["send"], () =>
-      this.withMessage(caller, emailId, (message) => tag(this, caller, message, tags)),
-    );
+  async tag(caller: Caller, emailId: string, added: Record<string, string>): Promise<Outcome<Record<string, string>>> {
+    return this.indexed(this.withMessage(caller, ["send"], emailId, (message) => tag(this, caller, message, added)));
   }
 
   async tags(caller: Caller, emailId: string): Promise<Outcome<Record<string, string>>> {
-    return this.serve(caller, ["read"], () => {
-      const denied = this.whyNotRead();
-      if (denied) return denied;
-      return this.withMessage(caller, emailId, (message) => {
-        this.commit(() => this.record({ message, actor: actorOf(caller), action: "message.tags_read" }));
-        return accepted(message.record.tags);
-      });
-    });
+    return this.indexed(this.withMessage(caller, ["read"], emailId, (message) => tags(this, caller, message)));
   }
 
   async untag(caller: Caller, emailId: string, key: string): Promise<Outcome<Record<string, string>>> {
-    return this.serve(caller, ["send"], () =>
-      this.withMessage(caller, emailId, (message) => untag(this, caller, message, key)),
-    );
+    return this.indexed(this.withMessage(caller, ["send"], emailId, (message) => untag(this, caller, message, key)));
   }
 
   async attachment(caller: Caller, emailId: string, filename: string): Promise<Outcome<StoredAttachment>> {
-    return this.serve(caller, ["read"], () => {
-      const denied = this.whyNotRead();
-      if (denied) return denied;
-      return this.withMessage(caller, emailId, (message) => {
-        const found = message.record.attachments.find(({ name }) => name === filename);
-        if (!found) return notFound();
-        this.commit(() =>
-          this.record({
-            message,
-            actor: actorOf(caller),
-            action: "attachment.downloaded",
-            detail: { size: found.size },
-            personal: { file_name: found.name, sha256: found.sha256 },
-          }),
-        );
-        return accepted(found);
-      });
-    });
+    return this.indexed(
+      this.withMessage(caller, ["read"], emailId, (message) => attachment(this, caller, message, filename)),
+    );
   }
 
-  async pendingItems(caller: Caller, ids: string[]): Promise<Outcome<PendingItem[]>> {
-    return this.serve(caller, ["oversight", "send"], () => {
-      const items = ids.map((id) => this.pendingItem(caller, id)).filter((item) => item !== null);
-      this.commit(() =>
-        this.record({
-          actor: actorOf(caller),
-          action: "pending.read",
-          detail: { items: items.map((item) => item.id) },
-        }),
-      );
-      return accepted(items);
-    });
-  }
-
-  private pendingItem(caller: Caller, id: string): PendingItem | null {
-    const message = this.messages.find(asEmailId(id) ?? "");
-    if (!message?.record.hold) return null;
-    const own = message.record.outbound?.author.key_id === caller.key_id;
-    if (!mayOversee(caller) && !own) return null;
-    return pendingItem(message, this.messages.bodies(message.seq), this.settings());
+  async pendingItems(caller: Caller, ids: string[], isServed = true): Promise<Outcome<PendingItem[]>> {
+    return this.serve(caller, ["oversight", "send", "read"], () => accepted(pendingItems(this, caller, ids, isServed)));
   }
 
   async decide(caller: Caller, request: DecisionRequest): Promise<Outcome<Decision>> {
@@ -278,12 +326,32 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
     return this.established ? openLink(this, tokenHash) : { state: "unknown" };
   }
 
-  async decideByLink(tokenHash: string, decision: "approve" | "reject", note: string | null): Promise<LinkView> {
+  async decideByLink(tokenHash: string, decision: PersonDecision): Promise<LinkView> {
     if (!this.established) return { state: "unknown" };
-    const view = decideByLink(this, tokenHash, decision, note);
-    const link = this.findLink(tokenHash);
+    const view = decideByLink(this, tokenHash, decision);
+    const link = this.links.find(tokenHash);
     if (view.state === "decided" && view.outcome.just_now && link) await this.indexIfTimed(link.email_id);
     return view;
+  }
+
+  async openItem(person: Person, pendingId: string, isShown: boolean): Promise<LinkView> {
+    return this.established ? openItem(this, person, pendingId, isShown) : { state: "unknown" };
+  }
+
+  async decideInSession(
+    person: Person,
+    pendingId: string,
+    contentHash: string,
+    decision: PersonDecision,
+  ): Promise<LinkView> {
+    if (!this.established) return { state: "unknown" };
+    const view = await decideInSession(this, person, pendingId, contentHash, decision);
+    if (view.state === "decided" && view.outcome.just_now) await this.indexIfTimed(pendingId);
+    return view;
+  }
+
+  async itemsFor(person: Person, pendingIds: string[]): Promise<DecisionItem[]> {
+    return this.established ? itemsFor(this, person, pendingIds) : [];
   }
 
   async revokeLinks(tokenHashes: string[], reason: string): Promise<number> {
@@ -312,34 +380,41 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
     return refusal ? { ok: false, refusal } : work();
   }
 
-  private withMessage<T>(caller: Caller, id: string, work: (message: Message) => Outcome<T>): Outcome<T> {
-    const found = this.visibleMessage(caller, id);
-    return found.ok ? work(found.value) : found;
+  private withMessage<T>(
+    caller: Caller,
+    scopes: readonly Scope[],
+    id: string,
+    work: (message: Message) => Outcome<T>,
+  ): Outcome<T> {
+    return this.serve(caller, scopes, () => {
+      const found = this.visibleMessage(caller, id);
+      return found.ok ? work(found.value) : found;
+    });
   }
 
-  /** What the mode says of reading. A held read is never answered. */
-  private whyNotRead(): Outcome<never> | null {
-    const { oversight_mode } = this.settings();
-    if (POLICY.read[oversight_mode] === "allow") return null;
-    return refused(
-      "read_needs_approval",
-      `This mailbox is ${oversight_mode}: a human must approve what an agent reads.`,
-      {
-        hint: "Ask the operator for gated_send if the agent is to read freely.",
-      },
-    );
+  private indexHeld<T>(caller: Caller, work: () => Outcome<T>): Promise<Outcome<T>> {
+    return this.indexed(this.serve(caller, ["read"], work));
   }
 
-  private storedEmail(message: Message, includeHtml: boolean): StoredEmail {
-    const bodies = this.messages.bodies(message.seq);
-    const whole: Email = email(message, bodies, this.messages.deliveries(message.seq), this.settings());
-    if (includeHtml) return { email: whole, bodies_key: bodies.bodies_key };
-    const { html: _html, ...rest } = whole;
-    return { email: rest, bodies_key: bodies.bodies_key };
+  /** A query that was held is answered once the pending index has it. */
+  private async indexed<T>(outcome: Outcome<T>): Promise<Outcome<T>> {
+    const pending = outcome.ok ? null : outcome.refusal.code === "held" ? outcome.refusal.detail?.pending_id : null;
+    if (typeof pending === "string") await this.indexIfTimed(pending);
+    return outcome;
   }
 
-  private async indexIfTimed(emailId: string): Promise<void> {
-    if (this.timers.get("index", emailId)) await indexPendingNow(this, emailId);
+  /** Committed. A crash while the index is written leaves it to the `index` timer. */
+  private async answerIndexed(
+    outcome: Outcome<{ answer: SendAnswer; held: Message | null }>,
+  ): Promise<Outcome<SendAnswer>> {
+    if (!outcome.ok) return outcome;
+    await this.indexIfTimed(outcome.value.answer.id);
+    return accepted(outcome.value.answer);
+  }
+
+  private async indexIfTimed(id: string): Promise<void> {
+    const item = findItem(this, id);
+    if (item && this.timers.get("index", item.id)) await indexPendingNow(this, item.id);
   }
 
   /** Brings the settings to D1, where doors and inbound mail look mailboxes up. */
@@ -350,17 +425,27 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
     if (canStop(mailbox, this.settings())) this.commit(() => this.unschedule("project", mailbox.id));
   }
 
+  /** Brings a template to D1, where lists across mailboxes find it. */
+  private async projectTemplate(id: string): Promise<void> {
+    const template = findTemplate(this, id);
+    const { tenant_id } = this.settings();
+    await projectTemplate(this.env.DB, { id, tenant_id, mailbox_id: this.settings().id, template }, this.head());
+    if (canStop(template, findTemplate(this, id))) this.commit(() => this.unschedule("template", id));
+  }
+
   private async sweep(): Promise<void> {
     const mailbox = this.settings();
-    const removed = await sweepStore(this.env.STORE, mailbox, (id) => this.messages.find(id) !== null, this.now());
+    const knows = (id: string) => this.messages.find(id) !== null || this.hasDraft(id);
+    const removed = await sweepStore(this.env.STORE, mailbox, knows, this.now());
     this.commit(() => {
       this.forgetExpired();
+      forgetOldCounts(this);
       if (removed > 0) this.record({ actor: SYSTEM, action: "store.swept", detail: { removed } });
       this.schedule("sweep", mailbox.id, this.now() + DAY);
     });
   }
 }
 
-function canStop(projected: Mailbox, now: Mailbox): boolean {
+function canStop<T>(projected: T, now: T): boolean {
   return JSON.stringify(projected) === JSON.stringify(now);
 }

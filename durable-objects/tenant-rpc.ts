@@ -1,36 +1,103 @@
 import type { Outcome } from "../src/errors.ts";
-import type { Account, ApiKey } from "../src/operations/shapes.ts";
+import type { Account, ApiKey, MailboxRecord } from "../src/operations/shapes.ts";
 import type { Caller, Scope } from "../src/oversight/caller.ts";
 
-/** What a tenant object answers over RPC: the authority for keys, approvers and the operator's confirmations. */
+/**
+ * What a tenant object answers over RPC: the authority for keys, approvers, the operator's confirmations and the panic switches
+ * above a mailbox's own. A method that takes a caller checks the tenant, and that the key still has what the caller brings.
+ */
 export interface TenantRpc {
-  /** Makes the tenant; a second call with the same id answers what is there. */
+  /**
+   * Makes the tenant; a second call with the same id answers what is there. `approver_is_mailbox` if one of its people is a mailbox
+   * here; no mailbox can be made at their addresses afterwards.
+   */
   provision(tenant: NewTenant): Promise<Outcome<Account>>;
   account(caller: Caller): Promise<Outcome<Account>>;
-  /** The plain key is in the answer and nowhere else. Usable at once: the D1 row is written before this returns. */
+  /**
+   * The plain key is in the answer and nowhere else. Usable at once: the D1 row is written before this returns.
+   * `conflicting_scopes` if it, or the agent it is bound to, could then both send and approve.
+   */
   createKey(caller: Caller | null, key: NewApiKey): Promise<Outcome<ApiKey & { key: string }>>;
   listKeys(
     caller: Caller,
     page: { limit: number; cursor: string | null },
   ): Promise<Outcome<{ api_keys: ApiKey[]; cursor: string | null }>>;
+  /** Whether `createKey` would take each of these beside the keys there are. They are not compared with each other. */
+  mayMakeKeys(keys: NewApiKey[]): Promise<Outcome<true>>;
+  /**
+   * Changes a key. Narrowing is immediate: every door knows it 5 seconds from now at the latest. A change that widens changes
+   * nothing and answers `needs_approval`, unless `approvedWords` are exactly what it gives away now.
+   */
+  updateKey(
+    caller: Caller,
+    keyId: string,
+    change: ApiKeyChange,
+    approvedWords: string | null,
+  ): Promise<Outcome<KeyUpdateAnswer>>;
   /** Returned means: no door lets the key in any more, 5 seconds from now at the latest. */
   revokeKey(caller: Caller, keyId: string): Promise<Outcome<ApiKey>>;
-  /** Whether the operator has confirmed this person as an approver. */
+  /** Whether the operator has confirmed this person as an approver, or is this person. */
   isConfirmedApprover(address: string): Promise<boolean>;
-  confirmApprover(caller: Caller, address: string): Promise<void>;
-  /** Who decides for a mailbox whose approver is `approver`: the approver if confirmed, else the operator. */
-  overseerFor(approver: string | null): Promise<string>;
+  /** The operator has confirmed a person. `approver_is_mailbox` if a mailbox was made at the address meanwhile. */
+  confirmApprover(caller: Caller, address: string): Promise<Outcome<true>>;
+  /** Which of these people the operator has confirmed (the operator counts), as they are given, and who the operator is. */
+  whoOversees(people: readonly string[]): Promise<{ confirmed: string[]; operator: string }>;
+  /** Whether the tenant's panic switch is on, or that of this agent. Asked before each attempt of a delivery. */
+  isPaused(agentId: string | null): Promise<boolean>;
+  /**
+   * Throws the panic switch of an agent, or with null of the whole tenant: at once. Lifting it needs the operator's code, which
+   * the caller has redeemed.
+   */
+  setPause(caller: Caller, agentId: string | null, paused: boolean): Promise<Outcome<Pauses>>;
+  pauses(caller: Caller): Promise<Outcome<Pauses>>;
   /**
    * Mails the operator a one-time code bound to `change` (canonical JSON of the exact request) and the asking key.
-   * The mail says the change in `words`. At most 5 an hour. The code lives 24 h and survives five tries.
+   * The mail says the change in `words`. At most 5 an hour, and as many for upgrades. The code lives 24 h and survives five tries.
+   * @param upgrade where an agent asks more rope for a mailbox: the mail shows what the mailbox did. The code takes the place of an
+   *   earlier one for the same mailbox by the same key.
    */
-  askOperator(caller: Caller, change: string, words: string): Promise<Outcome<{ expires_at: string; sent_to: string }>>;
+  askOperator(
+    caller: Caller,
+    change: string,
+    words: string,
+    upgrade?: AskedUpgrade | null,
+  ): Promise<Outcome<{ expires_at: string; sent_to: string }>>;
+  /** The `change` that this key's latest live code for an upgrade of that mailbox is for, or null. */
+  askedUpgrade(caller: Caller, mailboxId: string): Promise<Outcome<string | null>>;
   /** What a writing call with this idempotency key by this key answered within 24 hours, or null. */
   recall(caller: Caller, idempotencyKey: string): Promise<Outcome<RememberedAnswer | null>>;
   /** Remembers a call's answer for 24 hours; the first one stays. Durable when it returns. */
   remember(caller: Caller, idempotencyKey: string, answer: RememberedAnswer): Promise<Outcome<true>>;
   /** Redeems a code for exactly that change by exactly that key. Works once; compared in constant time. */
   redeemCode(caller: Caller, change: string, code: string): Promise<Outcome<true>>;
+  /**
+   * Has a one-time link to the console mailed to a person who oversees something here; for anybody else nothing happens. Returned
+   * means: the mail will be tried. Which of the two it was is not said.
+   */
+  askSignIn(address: string): Promise<void>;
+  /**
+   * Redeems a sign-in link by the SHA-256 of its token. Works once.
+   * @returns the token of the session it opened, which is in this answer and nowhere else, or null.
+   */
+  signIn(linkHash: string): Promise<{ token: string } | null>;
+  /** Whose session has this token's SHA-256, and prolongs it; null once it ended, or its person oversees nothing here any more. */
+  consoleSession(sessionHash: string): Promise<ConsoleSession | null>;
+  /** Ends a session, or with `everywhere` all sessions of its person. */
+  signOut(sessionHash: string, everywhere: boolean): Promise<void>;
+}
+
+/** A person in the console, as their session establishes them. */
+export interface ConsoleSession {
+  tenant_id: string;
+  tenant_name: string;
+  /** Their address as the tenant has it. */
+  person: string;
+}
+
+/** What stands still by a panic switch. */
+export interface Pauses {
+  tenant: boolean;
+  agents: string[];
 }
 
 export interface RememberedAnswer {
@@ -46,6 +113,19 @@ export interface NewTenant {
   operator_email: string;
   confirmed_approvers: string[];
 }
+
+/** A mailbox that an agent asks more rope for. */
+export interface AskedUpgrade {
+  mailbox_id: string;
+  mailbox_address: string;
+  record: MailboxRecord;
+}
+
+/** What of a key can be changed; what is left out stays. */
+export type ApiKeyChange = Partial<Pick<NewApiKey, "name" | "scopes" | "mailbox_ids" | "agent_id">>;
+
+/** A change that widens waits for the operator's code; `change` says it in words. */
+export type KeyUpdateAnswer = { key: ApiKey } | { needs_approval: { change: string } };
 
 export interface NewApiKey {
   name: string;

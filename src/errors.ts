@@ -19,7 +19,6 @@ export const ERROR_STATUS = {
   invalid_approval_code: 403,
   invalid_approval_ref: 403,
   not_a_decider: 403,
-  key_cannot_edit: 403,
   csrf: 403,
   not_found: 404,
   method_not_allowed: 405,

@@ -5,10 +5,11 @@ import { POLICY } from "../../src/oversight/policy.ts";
 import type { InboundStatus } from "../../src/oversight/statuses.ts";
 import { type InboundEvent, nextInboundStatus } from "../../src/oversight/transitions.ts";
 import type { Mark } from "../mailbox-rpc.ts";
-import { actorOf, type MailboxBase, wrongState } from "./base.ts";
-import { stopTrying } from "./delivery.ts";
-import type { Message } from "./messages.ts";
-import { isPending, unwatchPending } from "./pending.ts";
+import { actorOf, type MailboxBase, mayOversee, wrongState } from "./base.ts";
+import { type Message, outboundOf } from "./messages.ts";
+import { isPending } from "./pending.ts";
+import { type Permit, permitted } from "./permits.ts";
+import { endWaiting, settle } from "./steps.ts";
 import { emailSummary } from "./views.ts";
 
 export const MAX_TAGS = 50;
@@ -21,32 +22,27 @@ const MARKS: Readonly<Record<Mark["status"], { event: InboundEvent; kind: "mark"
   deleted: { event: "delete", kind: "remove" },
 };
 
-/** What the mailbox's mode says of an annotation. @returns null if it may go on. */
-function whyNotAnnotate(box: MailboxBase, kind: "mark" | "remove"): Outcome<never> | null {
-  const { oversight_mode } = box.settings();
-  const verdict = POLICY.annotate[oversight_mode];
-  if (verdict === "allow" || (verdict === "mark_and_tag_only" && kind === "mark")) return null;
-  return refused("denied_by_mode", `This mailbox is ${oversight_mode}: that change is not an agent's to make.`);
-}
-
 export function mark(box: MailboxBase, caller: Caller, message: Message, { status }: Mark): Outcome<EmailSummary> {
   const { event, kind } = MARKS[status];
-  const denied = whyNotAnnotate(box, kind);
-  if (denied) return denied;
   if (message.direction === "outbound")
     return wrongState(message, "Only received mail is marked; cancel_message stops mail that has not left.");
-  const to = nextInboundStatus(message.status as InboundStatus, event);
-  if (to === null) return wrongState(message, `A message that is ${message.status} cannot become ${status}.`);
-  if (to === message.status) return accepted(emailSummary(message, box.settings()));
-  return accepted(
-    box.commit(() => {
+  return permitted(box, caller, { effect: "annotate", kind, message }, ({ use, detail }) => {
+    const to = nextInboundStatus(message.status as InboundStatus, event);
+    if (to === null) return wrongState(message, `A message that is ${message.status} cannot become ${status}.`);
+    return box.commit(() => {
+      use();
       const from = message.status;
       message.status = to;
       box.messages.save(message);
-      box.record({ message, actor: actorOf(caller), action: "message.marked", detail: { from, status: to } });
-      return emailSummary(message, box.settings());
-    }),
-  );
+      box.record({
+        message,
+        actor: actorOf(caller),
+        action: "message.marked",
+        detail: { from, status: to, ...detail },
+      });
+      return accepted(emailSummary(message, box.settings()));
+    });
+  });
 }
 
 /** Sets tags beside those there are. */
@@ -56,11 +52,11 @@ export function tag(
   message: Message,
   tags: Record<string, string>,
 ): Outcome<Record<string, string>> {
-  const denied = whyNotAnnotate(box, "mark");
-  if (denied) return denied;
-  const all = { ...message.record.tags, ...tags };
-  if (Object.keys(all).length > MAX_TAGS) return refused("invalid_input", `A message has at most ${MAX_TAGS} tags.`);
-  return accepted(writeTags(box, caller, message, all, "message.tagged", tags));
+  return permitted(box, caller, { effect: "annotate", kind: "mark", message }, (permit) => {
+    const all = { ...message.record.tags, ...tags };
+    if (Object.keys(all).length > MAX_TAGS) return refused("invalid_input", `A message has at most ${MAX_TAGS} tags.`);
+    return writeTags(box, caller, message, all, { action: "message.tagged", changed: tags, permit });
+  });
 }
 
 export function untag(
@@ -69,11 +65,11 @@ export function untag(
   message: Message,
   key: string,
 ): Outcome<Record<string, string>> {
-  const denied = whyNotAnnotate(box, "mark");
-  if (denied) return denied;
-  const { [key]: removed, ...rest } = message.record.tags;
-  if (removed === undefined) return refused("not_found", "The message has no tag by that name.");
-  return accepted(writeTags(box, caller, message, rest, "message.untagged", { [key]: removed }));
+  return permitted(box, caller, { effect: "annotate", kind: "mark", message }, (permit) => {
+    const { [key]: removed, ...rest } = message.record.tags;
+    if (removed === undefined) return refused("not_found", "The message has no tag by that name.");
+    return writeTags(box, caller, message, rest, { action: "message.untagged", changed: { [key]: removed }, permit });
+  });
 }
 
 function writeTags(
@@ -81,21 +77,27 @@ function writeTags(
   caller: Caller,
   message: Message,
   tags: Record<string, string>,
-  action: string,
-  changed: Record<string, string>,
-): Record<string, string> {
+  { action, changed, permit }: { action: string; changed: Record<string, string>; permit: Permit },
+): Outcome<Record<string, string>> {
   return box.commit(() => {
+    permit.use();
     message.record.tags = tags;
     box.messages.save(message);
     box.record({
       message,
       actor: actorOf(caller),
       action,
-      detail: { count: Object.keys(changed).length },
+      detail: { count: Object.keys(changed).length, ...permit.detail },
       personal: { tags: changed },
     });
-    return tags;
+    return accepted(tags);
   });
+}
+
+/** Where a human is asked about every read, the answer would tell what another wrote. */
+function isUnreadable(box: MailboxBase, caller: Caller, message: Message): boolean {
+  const isOwn = outboundOf(message).author.key_id === caller.key_id;
+  return POLICY.read[box.settings().oversight_mode] === "hold" && !isOwn && !mayOversee(caller);
 }
 
 /** Takes back what was not yet handed to the transport. */
@@ -106,14 +108,21 @@ export function cancel(
   reason: string | null,
 ): Outcome<EmailSummary> {
   if (message.direction === "inbound") return wrongState(message, "Only mail on its way out can be cancelled.");
+  if (isUnreadable(box, caller, message)) {
+    return refused("agent_not_allowed", "In this mailbox an agent takes back what it submitted itself.", {
+      hint: "The key that submitted the message can cancel it, and so can a key with oversight.",
+    });
+  }
   return box.commit(() => {
     const waited = isPending(message);
     if (!box.advance(message, "cancel"))
       return wrongState(message, `A message that is ${message.status} cannot be cancelled any more.`);
     message.record.end_reason = reason;
-    if (waited) unwatchPending(box, message);
-    if (message.status === "sent") stopTrying(box, message);
+    message.record.cancelled = { by: caller.key_id, at: box.time() };
+    if (waited) endWaiting(box, message);
     box.unschedule("deliver", message.id);
+    box.unschedule("due", message.id);
+    settle(box, message);
     box.messages.save(message);
     box.record({
       message,

@@ -2,50 +2,134 @@ import type { Actor } from "../../src/audit/entry.ts";
 import type { Env } from "../../src/env.ts";
 import { type Outcome, type Refusal, refused } from "../../src/errors.ts";
 import { asEmailId, newId, routingNumberOf } from "../../src/ids.ts";
-import type { Mailbox } from "../../src/operations/shapes.ts";
+import type { AllowlistEntry, Mailbox } from "../../src/operations/shapes.ts";
 import type { Caller, Scope } from "../../src/oversight/caller.ts";
-import { stricter } from "../../src/oversight/modes.ts";
-import { judgeSend } from "../../src/oversight/policy.ts";
+import type { Verdict } from "../../src/oversight/policy.ts";
+import { OPEN_POLICY, type Policy } from "../../src/oversight/rules/policy-type.ts";
 import type { OutboundStatus } from "../../src/oversight/statuses.ts";
 import { nextStatus, type OutboundEvent, type OutboundFacts } from "../../src/oversight/transitions.ts";
 import type { EventType, WebhookEvent } from "../../src/webhooks/event.ts";
 import { Ledger, type NewEntry } from "../ledger.ts";
 import type { Timer } from "../timers.ts";
-import type { Link } from "./links.ts";
+import { factsOf } from "./facts.ts";
+import { History } from "./history.ts";
+import { LinkStore } from "./link-store.ts";
 import { type Message, Messages, outboundOf } from "./messages.ts";
+import { Requests } from "./requests.ts";
 import { MAILBOX_SCHEMA } from "./schema.ts";
+import { TemplateVersions } from "./templates.ts";
+import { judgeMessage } from "./verdict.ts";
+import { WaitingList } from "./waiting-list.ts";
+import { WaitingReaders } from "./waiting-readers.ts";
 
 /** An entry about this mailbox or one of its messages. */
 export type MailboxEntry = Omit<NewEntry, "resource" | "mode"> & { message?: Message; resource?: NewEntry["resource"] };
+
+/** A mailbox that was made before it had several approvers has the one it had, and the defaults of the rest. */
+function withLaterSettings(stored: Mailbox): Mailbox {
+  const { approver_email, approver_pending } = stored;
+  const approvers = approver_email === null ? [] : [approver_email];
+  return {
+    ...{ approvers, approvers_pending: approver_pending ? approvers : [], quorum: 1, delegations: [], paused: false },
+    ...{ escalate_after: null, expires_after: 7 * 24 * 3600, notify: "at_once" as const },
+    ...stored,
+  };
+}
 
 /** What the mailbox object's parts work with: its settings, its messages, its chain, and the questions of oversight. */
 export abstract class MailboxBase extends Ledger {
   protected readonly schemaVersions = MAILBOX_SCHEMA;
   readonly messages: Messages = new Messages(this.sql);
-  private cached: Mailbox | null = null;
+  readonly requests: Requests = new Requests(this.sql);
+  readonly templates: TemplateVersions = new TemplateVersions(this.sql);
+  readonly links: LinkStore = new LinkStore(this.sql);
+  readonly waiting: WaitingList = new WaitingList(this.sql);
+  readonly history: History = new History(this.sql, () => this.now());
+  /** The calls that wait for mail. */
+  readonly readers: WaitingReaders = new WaitingReaders();
+  /** Mail that an agent may read once what is under way is committed, by id. */
+  private announced: string[] = [];
+  /** How many transactions are open, one inside the other. */
+  private depth = 0;
+  /** What was read of the settings; forgotten when any of it is written. */
+  private cached: { mailbox?: Mailbox; policy?: Policy; allowlist?: AllowlistEntry[] } = {};
 
   /** @throws Error before the mailbox was created. */
   settings(): Mailbox {
-    this.cached ??= JSON.parse(
-      this.sql.exec<{ mailbox: string }>("SELECT mailbox FROM settings").one().mailbox,
-    ) as Mailbox;
-    return this.cached;
+    this.cached.mailbox ??= withLaterSettings(
+      JSON.parse(this.sql.exec<{ mailbox: string }>("SELECT mailbox FROM settings").one().mailbox) as Mailbox,
+    );
+    return this.cached.mailbox;
   }
 
   /** Inside `commit`. */
   saveSettings(mailbox: Mailbox): void {
     this.sql.exec("INSERT OR REPLACE INTO settings VALUES (1, ?)", JSON.stringify(mailbox));
-    this.cached = null;
+    this.cached = {};
   }
 
-  /** Also forgets the settings read inside a transaction that was rolled back. */
+  /** What its rules are; nothing is restricted before any were set. */
+  rules(): Policy {
+    const row = this.cached.policy ? null : this.sql.exec<{ policy: string }>("SELECT policy FROM policy").toArray()[0];
+    this.cached.policy ??= row ? (JSON.parse(row.policy) as Policy) : OPEN_POLICY;
+    return this.cached.policy;
+  }
+
+  /** Inside `commit`. */
+  savePolicy(policy: Policy): void {
+    this.sql.exec("INSERT OR REPLACE INTO policy VALUES (1, ?)", JSON.stringify(policy));
+    this.cached = {};
+  }
+
+  /** Recipients that a human has approved beforehand, the oldest entry first. */
+  allowedRecipients(): AllowlistEntry[] {
+    this.cached.allowlist ??= this.sql
+      .exec<AllowlistEntry & Record<string, SqlStorageValue>>(
+        "SELECT id, recipient, note, approval_ref, created_at FROM allowlist ORDER BY id",
+      )
+      .toArray();
+    return this.cached.allowlist;
+  }
+
+  /** Inside `commit`. */
+  addToAllowlist({ id, recipient, note, approval_ref, created_at }: AllowlistEntry): void {
+    this.sql.exec("INSERT INTO allowlist VALUES (?, ?, ?, ?, ?)", id, recipient, note, approval_ref, created_at);
+    this.cached = {};
+  }
+
+  /** Inside `commit`. */
+  removeFromAllowlist(id: string): void {
+    this.sql.exec("DELETE FROM allowlist WHERE id = ?", id);
+    this.cached = {};
+  }
+
+  /**
+   * Also forgets the settings read inside a transaction that was rolled back, and tells those who wait of mail only once it is
+   * there for good.
+   */
   override commit<T>(fn: () => T): T {
+    let value: T;
+    this.depth += 1;
     try {
-      return super.commit(fn);
+      value = super.commit(fn);
     } catch (error) {
-      this.cached = null;
+      this.cached = {};
+      this.announced = [];
       throw error;
+    } finally {
+      this.depth -= 1;
     }
+    // Inside another transaction nothing is there for good yet.
+    if (this.depth === 0) for (const id of this.announced.splice(0)) this.readers.tell(this.messages.get(id));
+    return value;
+  }
+
+  hasDraft(id: string): boolean {
+    return this.sql.exec("SELECT 1 FROM drafts WHERE id = ?", id).toArray().length > 0;
+  }
+
+  removeDraft(id: string): void {
+    this.sql.exec("DELETE FROM drafts WHERE id = ?", id);
   }
 
   routing(): string {
@@ -69,8 +153,13 @@ export abstract class MailboxBase extends Ledger {
     });
   }
 
-  /** Records an event for the world outside. Inside `commit`. */
+  /** Records an event about a message for the world outside. Inside `commit`. */
   emit(type: EventType, message: Message, data: Record<string, unknown> = {}): void {
+    this.emitEvent(type, { message, data: { status: message.status, ...data } });
+  }
+
+  /** Records an event for the world outside. Inside `commit`. */
+  emitEvent(type: EventType, { message, data }: { message: Message | null; data: Record<string, unknown> }): void {
     const { sequence } = this.sql
       .exec<{ sequence: number }>("SELECT coalesce(max(sequence) + 1, 0) AS sequence FROM events")
       .one();
@@ -85,12 +174,21 @@ export abstract class MailboxBase extends Ledger {
       tenant_id: mailbox.tenant_id,
       mailbox: mailbox.address,
       mailbox_id: mailbox.id,
-      message_id: message.id,
-      email_id: message.id,
-      thread_id: message.thread_id,
-      data: { status: message.status, ...data },
+      message_id: message?.id ?? null,
+      email_id: message?.id ?? null,
+      thread_id: message?.thread_id ?? null,
+      data,
     };
     this.sql.exec("INSERT INTO events VALUES (?, ?)", sequence, JSON.stringify(event));
+  }
+
+  /** Tells the world outside, and whoever waits, of mail that the agent may read from now on. Inside `commit`. */
+  announce(message: Message): void {
+    const authentication = message.record.inbound?.authentication;
+    if (!authentication) throw new Error(`${message.id} did not come in`);
+    const { dkim_result, dkim_domain, dkim_selector, spf_result, dmarc_result } = authentication;
+    this.emit("message.received", message, { dkim_result, dkim_domain, dkim_selector, spf_result, dmarc_result });
+    this.announced.push(message.id);
   }
 
   /**
@@ -120,25 +218,19 @@ export abstract class MailboxBase extends Ledger {
   }
 
   /** What the state machine looks at, for a message as it stands now. */
-  facts(message: Message): OutboundFacts {
-    const outbound = outboundOf(message);
-    const { decision } = message.record;
-    return {
-      verdict: this.verdictNow(message).verdict,
-      approved: decision?.decision === "approve" && !decision.void && decision.content_hash === outbound.content_hash,
-      due: true,
-      gate_timing: "gate_first",
-      scanning: false,
-      paused: false,
-      any_accepted: this.messages.deliveries(message.seq).some((row) => row.state === "accepted"),
-    };
+  facts(message: Message, verdict?: Verdict): OutboundFacts {
+    return factsOf(this, message, verdict);
   }
 
-  /** What mode and rules say of a message now, whatever they said when it was submitted. */
-  verdictNow(message: Message) {
-    const requested = outboundOf(message).requested_mode;
-    const { oversight_mode } = this.settings();
-    return judgeSend(requested === null ? oversight_mode : stricter(oversight_mode, requested));
+  /** What mode and the standing rules say of a message now, whatever they said when it was submitted. */
+  verdictNow(message: Message): Verdict {
+    return judgeMessage(this, message, this.messages.bodies(message.seq), "standing");
+  }
+
+  /** The same for a message whose time has come: the rules of the moment are asked too, unless it was let go before. */
+  verdictAtDue(message: Message): Verdict {
+    const at = outboundOf(message).let_go_at === null ? "moment" : "standing";
+    return judgeMessage(this, message, this.messages.bodies(message.seq), at);
   }
 
   schedule(kind: string, ref: string, due: number, options: { attempts?: number; leased?: boolean } = {}): void {
@@ -153,8 +245,16 @@ export abstract class MailboxBase extends Ledger {
     return this.timers.refs(kind);
   }
 
+  isScheduled(kind: string, ref: string): boolean {
+    return this.timers.get(kind, ref) !== null;
+  }
+
   database(): D1Database {
     return this.env.DB;
+  }
+
+  storage(): SqlStorage {
+    return this.sql;
   }
 
   /** Resolves once everything committed so far is durable: before anything leaves for the world outside. */
@@ -171,44 +271,15 @@ export abstract class MailboxBase extends Ledger {
     return this.sql.exec<{ head: number }>("SELECT coalesce(max(seq) + 1, 0) AS head FROM entries").one().head;
   }
 
-  findLink(tokenHash: string): Link | null {
-    return this.sql.exec<Link>("SELECT * FROM links WHERE token_hash = ?", tokenHash).toArray()[0] ?? null;
-  }
-
-  addLink(link: Link): void {
-    const { token_hash, email_id, approver, content_hash, expires_at } = link;
-    this.sql.exec(
-      "INSERT INTO links VALUES (?, ?, ?, ?, ?, NULL, 0)",
-      token_hash,
-      email_id,
-      approver,
-      content_hash,
-      expires_at,
-    );
-  }
-
-  useLink(tokenHash: string): void {
-    this.sql.exec("UPDATE links SET used = 1 WHERE token_hash = ?", tokenHash);
-  }
-
-  revokeLink(tokenHash: string, reason: string): void {
-    this.sql.exec("UPDATE links SET revoked = ? WHERE token_hash = ?", reason, tokenHash);
-  }
-
-  /** Withdraws whatever links a message has, those that decided once included. @returns how many were live. */
-  revokeLinksOf(emailId: string, reason: string): number {
-    return this.sql.exec("UPDATE links SET revoked = ? WHERE email_id = ? AND revoked IS NULL", reason, emailId)
-      .rowsWritten;
-  }
-
   /** Ends a timer, unless it was set anew while its work was under way. */
   finish({ kind, ref, due }: Timer): void {
     if (this.timers.get(kind, ref)?.due === due) this.timers.clear(kind, ref);
   }
 
-  /** Forgets idempotency keys whose time is over. Inside `commit`. */
+  /** Forgets what nobody asks for any more. Inside `commit`. */
   forgetExpired(): void {
     this.sql.exec("DELETE FROM idempotency WHERE expires_at <= ?", this.now());
+    this.history.forgetLetGo();
   }
 
   /** What an idempotency key was used for, or null if it was not, or too long ago. */
@@ -235,8 +306,8 @@ export abstract class MailboxBase extends Ledger {
   }
 
   /** Asks the table and takes the step. Inside `commit`. @returns whether the event applied. */
-  advance(message: Message, event: OutboundEvent): boolean {
-    const to = nextStatus(message.status as OutboundStatus, event, this.facts(message));
+  advance(message: Message, event: OutboundEvent, verdict?: Verdict): boolean {
+    const to = nextStatus(message.status as OutboundStatus, event, this.facts(message, verdict));
     if (to === null) return false;
     message.status = to;
     return true;

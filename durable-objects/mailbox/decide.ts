@@ -2,23 +2,22 @@ import type { Actor } from "../../src/audit/entry.ts";
 import { accepted, type Outcome, refused } from "../../src/errors.ts";
 import { newId } from "../../src/ids.ts";
 import type { Decision } from "../../src/operations/shapes.ts";
+import { isNewVoice, KEY_SEAT } from "../../src/oversight/approvals.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
-import { contentHash } from "../../src/oversight/content-hash.ts";
-import { whyNotDecider } from "../../src/oversight/separation.ts";
-import type { InboundStatus } from "../../src/oversight/statuses.ts";
-import { nextInboundStatus } from "../../src/oversight/transitions.ts";
-import type { DecisionRequest, LinkOutcome } from "../mailbox-rpc.ts";
-import { actorOf, type MailboxBase, wrongState } from "./base.ts";
-import { stopTrying } from "./delivery.ts";
-import { contentOf, type Message, type RecordedDecision } from "./messages.ts";
-import { isPending, unwatchPending } from "./pending.ts";
-import { contentHashOf } from "./views.ts";
+import { type Author, whyNotDecider } from "../../src/oversight/separation.ts";
+import type { DecisionRequest } from "../mailbox-rpc.ts";
+import { actorOf, isWithheld, type MailboxBase, mayOversee, notFound } from "./base.ts";
+import { findItem, type HeldItem } from "./held-item.ts";
+import type { MessageRecord, RecordedDecision } from "./messages.ts";
+import { quorumOf, unwatchPending } from "./pending.ts";
+
+/** How long an approved query may be used. */
+export const APPROVAL_LIFE = 15 * 60_000;
 
 /** Decides with an `oversight` key. One decision wins; everyone else learns which. */
 export function decideByKey(box: MailboxBase, caller: Caller, request: DecisionRequest): Outcome<Decision> {
-  const found = box.visibleMessage(caller, request.email_id);
-  if (!found.ok) return found;
-  const message = found.value;
+  const item = findItem(box, request.email_id);
+  if (!item) return neverHeld(box, caller, request.email_id);
   if (!box.settings().oversight_keys_may_decide) {
     return refused(
       "oversight_keys_disabled",
@@ -28,38 +27,85 @@ export function decideByKey(box: MailboxBase, caller: Caller, request: DecisionR
       },
     );
   }
-  const objection = message.record.outbound && whyNotDecider(caller, message.record.outbound.author);
+  if (item.kind === "upgrade" && request.decision === "approve") {
+    return refused("not_a_decider", "Only the operator's code gives a mailbox more rope.", {
+      hint: "The operator was mailed a code; apply_upgrade takes it.",
+    });
+  }
+  const objection = authorsOf(item)
+    .map((author) => whyNotDecider(caller, author))
+    .find((why) => why !== null);
   if (objection) {
     return refused("self_decision", `Another must decide: ${objection}.`, {
       hint: "Use an oversight key that was made apart from the sending key and is not bound to the same agent.",
     });
   }
-  if (!isPending(message)) return notPending(message);
-  const hash = contentHashOf(message);
-  if (request.content_hash !== null && request.content_hash !== hash) {
-    return refused("content_changed", "The content is another by now than the one that was looked at.", {
-      hint: "Read the pending item again and decide on what it says now.",
-    });
-  }
-  const decided = decide(box, message, actorOf(caller), {
+  if (!item.isOpen()) return notPending(box, item);
+  const stale = whyNotThisRevision(box, caller, item, request.content_hash);
+  if (stale) return stale;
+  const taken = decide(box, item, actorOf(caller), {
     decision: request.decision,
     kind: "key",
     by: caller.key_id,
+    seat: KEY_SEAT,
     reason: request.reason,
-    content_hash: hash,
+    content_hash: item.contentHash(),
   });
-  return decided
-    ? accepted(decisionAnswer(decided))
-    : wrongState(message, "The mailbox's mode no longer lets this message leave.");
+  return taken.ok ? accepted(decisionAnswer(box, item, taken.value)) : taken;
+}
+
+/** Who submitted it, and whoever wrote at the draft that it was. */
+function authorsOf({ author, message }: HeldItem): Author[] {
+  return [...(author ? [author] : []), ...(message?.record.outbound?.writers ?? [])];
+}
+
+function neverHeld(box: MailboxBase, caller: Caller, id: string): Outcome<never> {
+  const message = box.visibleMessage(caller, id);
+  if (!message.ok || (isWithheld(message.value) && !mayOversee(caller))) return notFound();
+  return endedAs(message.value);
+}
+
+/** A decision is on the content it names, or on the revision that this key was last served; on nothing that nobody looked at. */
+function whyNotThisRevision(
+  box: MailboxBase,
+  { key_id }: Caller,
+  item: HeldItem,
+  named: string | null,
+): Outcome<never> | null {
+  const seen = named ?? box.waiting.servedTo(item.id, key_id);
+  if (seen === null) {
+    return refused(
+      "content_not_seen",
+      "This key has not read the item, so it cannot decide on it without a content_hash.",
+      {
+        hint: "Read it with get_pending first, or send the content_hash that you decide on.",
+      },
+    );
+  }
+  if (seen === item.contentHash()) return null;
+  return refused("content_changed", "The content is another by now than the one that was looked at.", {
+    hint: "Read the pending item again and decide on what it says now.",
+  });
+}
+
+const PAST: Partial<Record<string, string>> = { sending: "being sent" };
+
+/** How something that waits no more, or never did, ended without a decision, and whose doing that was. */
+function endedAs({ status, record }: { status: string; record?: Pick<MessageRecord, "cancelled"> }): Outcome<never> {
+  const { cancelled } = record ?? {};
+  if (status === "cancelled" && cancelled) {
+    return refused("wrong_state", `Nothing waits here: it was cancelled by ${cancelled.by} at ${cancelled.at}.`, {
+      detail: { status, cancelled_by: cancelled.by, cancelled_at: cancelled.at },
+    });
+  }
+  return refused("wrong_state", `Nothing waits here: it is ${PAST[status] ?? status}.`, { detail: { status } });
 }
 
 /** 409 with the winner, or with how it ended without a decision. */
-function notPending({ status, record: { decision } }: Message): Outcome<never> {
-  const past = { queued: "queued", sending: "being sent", sent: "sent" } as Partial<Record<string, string>>;
-  if (!decision)
-    return refused("wrong_state", `Nothing waits here: the message is ${past[status] ?? status}.`, {
-      detail: { status },
-    });
+function notPending(_box: MailboxBase, item: HeldItem): Outcome<never> {
+  const { decision } = item;
+  const status = item.status();
+  if (!decision) return endedAs(item.message ?? { status });
   const verb = decision.decision === "approve" ? "approved" : "rejected";
   return refused("already_decided", `This was ${verb} by ${decision.by} at ${decision.at}.`, {
     detail: {
@@ -74,74 +120,121 @@ function notPending({ status, record: { decision } }: Message): Outcome<never> {
 
 type NewDecision = Omit<RecordedDecision, "approval_ref" | "at">;
 
+/** A voice that was taken: the last one needed, or one of several. */
+export interface Taken {
+  recorded: RecordedDecision;
+  isFinal: boolean;
+}
+
 /**
- * Records a decision and takes its step, in one transaction. The caller has established that the item is pending, that this
- * decider may decide it, and that `content_hash` is what was looked at.
- * @returns null, with nothing changed, if approving is not possible any more (a stricter mode, content that is not what was hashed).
+ * Records one voice and, with the last one that is needed, takes the step, in one transaction. One rejection is enough. The
+ * caller has established that the item is open and that this decider may decide it.
+ * @returns a refusal, with nothing changed, if the content is not what was looked at, if this person or seat has approved
+ *   already, or if approving is not possible any more (a stricter mode or rule).
  */
-export function decide(box: MailboxBase, message: Message, actor: Actor, decision: NewDecision): Message | null {
-  return box.commit(() => {
-    const { record } = message;
-    if (contentHashOf(message) !== decision.content_hash) return null;
-    record.decision = { ...decision, approval_ref: newId("apr", box.now()), at: box.time() };
-    if (!takeStep(box, message, decision.decision)) {
-      record.decision = null;
-      return null;
-    }
-    unwatchPending(box, message);
-    if (message.status === "sent") stopTrying(box, message);
-    if (message.status === "queued") box.schedule("deliver", message.id, box.now());
-    box.messages.save(message);
-    const verb = decision.decision === "approve" ? "approved" : "rejected";
-    box.record({
-      message,
-      actor,
-      action: `decision.${verb}`,
-      detail: { status: message.status, approval_ref: record.decision.approval_ref, approval_kind: decision.kind },
-      personal: { decided_by: decision.by, reason: decision.reason, content_hash: decision.content_hash },
+export function decide(box: MailboxBase, item: HeldItem, actor: Actor, voice: NewDecision): Outcome<Taken> {
+  if (item.contentHash() !== voice.content_hash || (voice.decision === "approve" && !item.isUnchanged())) {
+    return refused("content_changed", "The content is another by now than the one that was looked at.");
+  }
+  const { hold } = item;
+  // Its timer may be late.
+  if (hold.expires_at !== null && Date.parse(hold.expires_at) <= box.now()) {
+    return refused("wrong_state", "Nobody decided in time: this has expired.", { detail: { status: "expired" } });
+  }
+  const spoken = hold.approvals.map(({ seat, by, kind }) => ({ seat, person: kind === "key" ? KEY_SEAT : by }));
+  const own = { seat: voice.seat, person: voice.kind === "key" ? KEY_SEAT : voice.by };
+  if (voice.decision === "approve" && !isNewVoice(own, spoken)) {
+    return refused("already_decided", "This approval counts already; another person must approve too.", {
+      detail: { status: item.status(), quorum: quorumView(box, item) },
     });
-    box.emit(`message.${verb}`, message, { approval_ref: record.decision.approval_ref });
-    return message;
+  }
+  return box.commit(() => {
+    const recorded: RecordedDecision = { ...voice, approval_ref: newId("apr", box.now()), at: box.time() };
+    if (voice.decision === "approve") hold.approvals.push(recorded);
+    if (voice.decision === "approve" && hold.approvals.length < quorumOf(box, hold)) {
+      return accepted(countVoice(box, item, actor, recorded));
+    }
+    item.decision = recorded;
+    if (!item.step(voice.decision)) {
+      item.decision = null;
+      if (voice.decision === "approve") hold.approvals.pop();
+      return refused("wrong_state", "The mailbox's mode and rules no longer let this be approved.", {
+        detail: { status: item.status() },
+      });
+    }
+    return accepted(finish(box, item, actor, recorded));
   });
 }
 
-function takeStep(box: MailboxBase, message: Message, event: "approve" | "reject"): boolean {
-  if (message.direction === "outbound") {
-    // What is approved is what is stored, not what was once hashed.
-    const stored = contentHash(contentOf(message, box.messages.bodies(message.seq)));
-    if (event === "approve" && stored !== contentHashOf(message)) return false;
-    return box.advance(message, event);
-  }
-  const to = nextInboundStatus(message.status as InboundStatus, event);
-  if (to !== null) message.status = to;
-  return to !== null;
+function countVoice(box: MailboxBase, item: HeldItem, actor: Actor, recorded: RecordedDecision): Taken {
+  item.save();
+  item.record({
+    actor,
+    action: "decision.counted",
+    detail: {
+      status: item.status(),
+      kind: item.kind,
+      approval_ref: recorded.approval_ref,
+      approval_kind: recorded.kind,
+      approvals: item.hold.approvals.length,
+      quorum: quorumOf(box, item.hold),
+      ...(recorded.edited && { edited: true }),
+    },
+    personal: decidedBy(recorded),
+  });
+  return { recorded, isFinal: false };
 }
 
-function decisionAnswer({ id, record: { decision } }: Message): Decision {
-  if (!decision) throw new Error(`${id} has no decision`);
+function finish(box: MailboxBase, item: HeldItem, actor: Actor, recorded: RecordedDecision): Taken {
+  unwatchPending(box, item);
+  item.settle(recorded.decision);
+  if (item.request && recorded.decision === "approve" && item.status() === "approved" && item.kind !== "template") {
+    box.schedule("expire", item.id, box.now() + APPROVAL_LIFE);
+  }
+  item.save();
+  const verb = recorded.decision === "approve" ? "approved" : "rejected";
+  item.record({
+    actor,
+    action: `decision.${verb}`,
+    detail: {
+      status: item.status(),
+      kind: item.kind,
+      approval_ref: recorded.approval_ref,
+      approval_kind: recorded.kind,
+      approvals: item.hold.approvals.length,
+      quorum: quorumOf(box, item.hold),
+      ...(recorded.edited && { edited: true }),
+    },
+    personal: decidedBy(recorded),
+  });
+  item.emit(verb, { approval_ref: recorded.approval_ref });
+  return { recorded, isFinal: true };
+}
+
+function decidedBy({ by, seat, reason, content_hash }: RecordedDecision): Record<string, unknown> {
+  return { decided_by: by, ...(seat !== by && { on_behalf_of: seat }), reason, content_hash };
+}
+
+/** How far the approvals have come, for people and programs. */
+export function quorumView(
+  box: MailboxBase,
+  { hold }: Pick<HeldItem, "hold">,
+): { needed: number; approved: number; approvals: { by: string; at: string }[] } {
   return {
-    status: decision.decision === "approve" ? "approved" : "rejected",
-    id,
-    approval_ref: decision.approval_ref,
-    decided_by: decision.by,
-    decided_at: decision.at,
+    needed: quorumOf(box, hold),
+    approved: hold.approvals.length,
+    approvals: hold.approvals.map(({ by, at }) => ({ by, at })),
   };
 }
 
-const ENDED: Partial<Record<string, LinkOutcome["decision"]>> = { cancelled: "cancelled", expired: "expired" };
-
-/** How an item that waits no more ended, for whoever opens a link to it. */
-export function linkOutcome({ status, record }: Message, justNow: boolean): LinkOutcome {
-  const { decision, end_reason } = record;
-  const decided = decision && (decision.decision === "approve" ? "approved" : "rejected");
+function decisionAnswer(box: MailboxBase, item: HeldItem, { recorded, isFinal }: Taken): Decision {
+  const status = recorded.decision === "approve" ? "approved" : "rejected";
   return {
-    status,
-    decision: decided ?? ENDED[status] ?? "superseded",
-    decided_by: decision?.by ?? null,
-    decided_at: decision?.at ?? null,
-    reason: decision?.reason ?? end_reason,
-    approval_ref: decision?.approval_ref ?? null,
-    test: record.outbound?.test ?? false,
-    just_now: justNow,
+    status: isFinal ? status : "pending",
+    id: item.id,
+    approval_ref: recorded.approval_ref,
+    decided_by: recorded.by,
+    decided_at: recorded.at,
+    quorum: quorumView(box, item),
   };
 }

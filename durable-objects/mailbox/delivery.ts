@@ -11,6 +11,8 @@ import { rawKey } from "../../src/store/mail-store.ts";
 import { SYSTEM } from "../ledger.ts";
 import { backoff, GIVE_UP_AFTER, type Timer } from "../timers.ts";
 import type { MailboxBase } from "./base.ts";
+import { count } from "./counts.ts";
+import { noteTrouble } from "./fall-back.ts";
 import { contentOf, type DeliveryRow, type Message, outboundOf } from "./messages.ts";
 import { takeBackIfTightened } from "./take-back.ts";
 
@@ -21,7 +23,10 @@ const PAUSED_RECHECK = 60_000;
 
 /** Serves a `deliver` timer: one attempt, or the end of trying. */
 export async function deliver(box: MailboxBase, timer: Timer): Promise<void> {
-  const message = box.commit(() => beginAttempt(box, timer));
+  // Asked before each attempt; if the tenant does not answer, the attempt fails and is made later.
+  const { agent_id } = outboundOf(box.messages.get(timer.ref)).author;
+  const paused = await box.environment().TENANT.getByName(box.settings().tenant_id).isPaused(agent_id);
+  const message = box.commit(() => beginAttempt(box, timer, paused));
   if (!message) return;
   // `sending` is committed, and nothing is composed or signed yet: a crash from here on is `recovered` and tried again under
   // the same Message-ID. A cancellation or a stricter mode came before this point or comes too late.
@@ -45,7 +50,7 @@ interface Attempt {
 }
 
 /** @returns the message, now `sending`; null if nothing is to be sent. */
-function beginAttempt(box: MailboxBase, timer: Timer): Message | null {
+function beginAttempt(box: MailboxBase, timer: Timer, paused: boolean): Message | null {
   const message = box.messages.get(timer.ref);
   const outbound = outboundOf(message);
   if (message.status === "sending") {
@@ -59,14 +64,16 @@ function beginAttempt(box: MailboxBase, timer: Timer): Message | null {
   // The mode may have become stricter while an earlier attempt was under way.
   if (takeBackIfTightened(box, message, SYSTEM)) return null;
   outbound.copy ||= box.verdictNow(message).copy;
+  const { paused: stopped, is_active } = box.settings();
+  if (paused || stopped || !is_active) {
+    waitWhilePaused(box, message);
+    return null;
+  }
   if (outbound.first_attempt_at !== null && box.now() >= outbound.first_attempt_at + GIVE_UP_AFTER) {
     giveUp(box, message);
     return null;
   }
-  if (!box.advance(message, "attempt")) {
-    box.schedule("deliver", message.id, box.now() + PAUSED_RECHECK);
-    return null;
-  }
+  if (!box.advance(message, "attempt")) throw new Error(`${message.id} is queued and cannot be attempted`);
   outbound.attempts += 1;
   outbound.first_attempt_at ??= box.now();
   if (box.messages.deliveries(message.seq).length === 0) {
@@ -85,6 +92,14 @@ function beginAttempt(box: MailboxBase, timer: Timer): Message | null {
   box.messages.save(message);
   box.record({ message, actor: SYSTEM, action: "delivery.attempted", detail: { attempt: outbound.attempts } });
   return message;
+}
+
+/** Nothing leaves and nothing is lost: the time for giving up stands still too. */
+function waitWhilePaused(box: MailboxBase, message: Message): void {
+  const outbound = outboundOf(message);
+  if (outbound.first_attempt_at !== null) outbound.first_attempt_at += PAUSED_RECHECK;
+  box.schedule("deliver", message.id, box.now() + PAUSED_RECHECK);
+  box.messages.save(message);
 }
 
 function envelopeRecipients({ to, cc, bcc }: Pick<MessageContent, "to" | "cc" | "bcc">): string[] {
@@ -173,6 +188,7 @@ function finishAttempt(box: MailboxBase, emailId: string, attempt: Attempt, stor
   const message = box.messages.get(emailId);
   const answers = new Map(attempt.outcomes.map((outcome) => [comparableAddress(outcome.recipient), outcome]));
   const before = box.messages.deliveries(message.seq);
+  const bounced: DeliveryRow[] = [];
   const rows = before.map((row) => {
     const answer = waiting([row]).length ? answers.get(comparableAddress(row.recipient)) : undefined;
     if (!answer) return row;
@@ -184,7 +200,10 @@ function finishAttempt(box: MailboxBase, emailId: string, attempt: Attempt, stor
       response: answer.response,
     };
     box.messages.saveDelivery(message.seq, now);
-    if (now.state === "bounced") noteBounce(box, message, now);
+    if (now.state === "bounced") bounced.push(now);
+    if (now.state === "accepted" && isHumanApproved(message)) {
+      box.history.addKnownRecipient(comparableAddress(now.recipient), domainOf(now.recipient));
+    }
     return now;
   });
   const event = waiting(rows).length
@@ -194,15 +213,22 @@ function finishAttempt(box: MailboxBase, emailId: string, attempt: Attempt, stor
       : "perm_fail";
   if (!box.advance(message, event)) throw new Error(`${emailId} is ${message.status}, which ${event} does not follow`);
   if (stored) message.record.raw_key = stored;
+  for (const row of bounced) noteBounce(box, message, row);
   recordOutcome(box, message, attempt, stored);
   outboundOf(message).copy ||= box.verdictNow(message).copy;
   // Whoever oversees reads along as soon as anyone has it, not once the last recipient has answered.
   if (outboundOf(message).copy && !before.some(isAccepted) && rows.some(isAccepted))
     box.schedule("copy", message.id, box.now());
   if (event !== "temp_fail") end(box, message);
-  else if (takeBackIfTightened(box, message, SYSTEM)) return;
-  else retryLater(box, message);
+  else if (!takeBackIfTightened(box, message, SYSTEM)) retryLater(box, message);
   box.messages.save(message);
+  // Last, since it may tighten the mailbox and so take back other messages.
+  for (const _row of bounced) noteTrouble(box, "bounced");
+}
+
+/** A person or a key decided on it, and it went out; a rule that lets it go, a template or the sandbox knows nobody. */
+function isHumanApproved({ record: { decision, outbound } }: Message): boolean {
+  return decision?.decision === "approve" && outbound?.test === false;
 }
 
 function isAccepted({ state }: DeliveryRow): boolean {
@@ -220,6 +246,7 @@ function end(box: MailboxBase, message: Message): void {
   const { record } = message;
   box.unschedule("deliver", message.id);
   if (message.status === "sent") {
+    if (!outboundOf(message).test) count(box, "sent");
     record.sent_at = box.time();
     box.emit("message.sent", message);
   } else {

@@ -1,106 +1,158 @@
+import type { Refusal } from "../../src/errors.ts";
+import { isSamePerson } from "../../src/oversight/approvals.ts";
 import { SYSTEM } from "../ledger.ts";
-import type { LinkView } from "../mailbox-rpc.ts";
+import type { LinkView, PersonDecision } from "../mailbox-rpc.ts";
 import type { MailboxBase } from "./base.ts";
-import { decide, linkOutcome } from "./decide.ts";
-import { isPending } from "./pending.ts";
-import { contentHashOf, decisionItem } from "./views.ts";
+import { editOrNothing } from "./edit.ts";
+import { getItem, type HeldItem } from "./held-item.ts";
+import { linkOutcome } from "./outcomes.ts";
+import { notifyRef } from "./pending.ts";
+import { decideAsPerson } from "./person-decisions.ts";
 
 /** Decision links (FORMATS.md §7): each one is for one item, one approver and one content, and can be withdrawn alone. */
 
 /** How many links are mailed for one item, when earlier ones had to be withdrawn. */
 const MAX_LINKS = 5;
+/** `expires_at` of a link to what waits for ever. */
+export const NEVER = Number.MAX_SAFE_INTEGER;
 
 export interface Link extends Record<string, SqlStorageValue> {
   token_hash: string;
+  /** The item: `em_…` of a message, `pend_…` of a request. */
   email_id: string;
+  /** The person it was mailed to. */
   approver: string;
   content_hash: string;
   expires_at: number;
   /** Why it was withdrawn, or null. */
   revoked: string | null;
   used: number;
+  /** Whose seat the person uses; null: their own. */
+  seat: string | null;
 }
 
 /** What a link shows. Changes nothing. */
 export function openLink(box: MailboxBase, tokenHash: string): LinkView {
-  const link = box.findLink(tokenHash);
-  if (!link) return { state: "unknown" };
-  const message = box.messages.get(link.email_id);
-  if (!isPending(message)) return { state: "decided", approver: link.approver, outcome: linkOutcome(message, false) };
+  const link = box.links.find(tokenHash);
+  return link ? viewOf(box, link) : { state: "unknown" };
+}
+
+function viewOf(box: MailboxBase, link: Link): LinkView {
+  const { approver } = link;
+  const item = getItem(box, link.email_id);
+  if (!item.isOpen()) return { state: "decided", approver, outcome: linkOutcome(box, item, false) };
   if (link.revoked !== null) return { state: "revoked", reason: link.revoked };
-  if (link.used) return { state: "revoked", reason: "this link has decided once already" };
-  const expires_at = new Date(link.expires_at).toISOString();
-  if (link.expires_at <= box.now()) return { state: "expired", expired_at: expires_at };
-  if (contentHashOf(message) !== link.content_hash) {
+  if (standsInNoMore(box, link))
+    return { state: "revoked", reason: "you no longer stand in for the person it is about" };
+  const approved_at = approvedAt(item, approver);
+  if (link.used && approved_at === null) return { state: "revoked", reason: "this link has decided once already" };
+  const expires_at = link.expires_at === NEVER ? null : new Date(link.expires_at).toISOString();
+  if (expires_at !== null && link.expires_at <= box.now()) return { state: "expired", expired_at: expires_at };
+  if (item.contentHash() !== link.content_hash) {
     return { state: "revoked", reason: "the message was changed after this link was mailed" };
   }
-  const item = decisionItem(message, box.messages.bodies(message.seq), box.settings());
-  return { state: "open", approver: link.approver, expires_at, item };
+  return { state: "open", approver, expires_at, item: item.view(), approved_at };
+}
+
+/** @returns when this person approved the present content, or null. */
+export function approvedAt({ hold }: HeldItem, person: string): string | null {
+  return hold.approvals.find(({ by, kind }) => kind !== "key" && isSamePerson(by, person))?.at ?? null;
+}
+
+/** A delegate decides only while the delegation lasts. */
+function standsInNoMore(box: MailboxBase, { seat, approver }: Link): boolean {
+  if (seat === null || isSamePerson(seat, approver)) return false;
+  const now = box.now();
+  return !box
+    .settings()
+    .delegations.some(
+      (each) =>
+        isSamePerson(each.approver, seat) &&
+        isSamePerson(each.delegate, approver) &&
+        Date.parse(each.from) <= now &&
+        now < Date.parse(each.until),
+    );
 }
 
 /** Decides through a link, at most once, for exactly the content it names. A link that is not open decides nothing. */
-export function decideByLink(
-  box: MailboxBase,
-  tokenHash: string,
-  decision: "approve" | "reject",
-  note: string | null,
-): LinkView {
-  const view = openLink(box, tokenHash);
+export function decideByLink(box: MailboxBase, tokenHash: string, decision: PersonDecision): LinkView {
+  const link = box.links.find(tokenHash);
+  if (!link) return { state: "unknown" };
+  const view = viewOf(box, link);
   if (view.state !== "open") return view;
-  const message = box.messages.get(view.item.email_id);
-  const decided = box.commit(() => {
-    const done = decide(
-      box,
-      message,
-      { type: "human", id: "approver", via: "link" },
-      {
-        decision,
+  const item = getItem(box, link.email_id);
+  const taken = editOrNothing(() =>
+    box.commit(() => {
+      const voice = decideAsPerson(box, item, {
+        ...decision,
         kind: "human_link",
-        by: view.approver,
-        reason: note,
-        content_hash: view.item.content_hash,
-      },
-    );
-    if (done) box.useLink(tokenHash);
-    return done;
-  });
-  const now = decided ?? box.messages.get(message.id);
-  return { state: "decided", approver: view.approver, outcome: linkOutcome(now, decided !== null) };
+        via: "link",
+        person: link.approver,
+        seat: link.seat ?? link.approver,
+        content_hash: link.content_hash,
+      });
+      if (!voice.ok) return voice;
+      // Whoever changed it has seen what it says now: their link goes on to show how the others decide.
+      box.links.use(tokenHash, getItem(box, item.id).contentHash());
+      return voice;
+    }),
+  );
+  if (!taken.ok) return afterAll(box, link, taken.refusal);
+  return { state: "decided", approver: link.approver, outcome: linkOutcome(box, getItem(box, item.id), true) };
+}
+
+/** Not taken: if another decided in the same moment that is the answer, else what stands against it. */
+function afterAll(box: MailboxBase, link: Link, { code, error }: Refusal): LinkView {
+  const item = getItem(box, link.email_id);
+  if (item.isOpen()) return { state: "refused", code, error };
+  return { state: "decided", approver: link.approver, outcome: linkOutcome(box, item, false) };
+}
+
+/** Whether a link can still change anything: one that approved can still reject, or change the message, until all have decided. */
+function isPowerful(box: MailboxBase, { used, email_id }: Link): boolean {
+  return !used || getItem(box, email_id).isOpen();
 }
 
 /** Withdraws links. @returns how many were live. */
 export function revokeLinks(box: MailboxBase, tokenHashes: string[], reason: string): number {
   return box.commit(() => {
     const live = tokenHashes
-      .map((hash) => box.findLink(hash))
-      .filter((link) => link !== null && link.revoked === null && !link.used);
-    for (const link of live as Link[]) {
-      box.revokeLink(link.token_hash, reason);
-      box.record({
-        message: box.messages.get(link.email_id),
-        actor: SYSTEM,
-        action: "link.revoked",
-        detail: { reason },
-      });
-      const message = box.messages.get(link.email_id);
-      const { hold } = message.record;
-      if (!hold || !isPending(message)) continue;
+      .map((hash) => box.links.find(hash))
+      .filter((link): link is Link => link !== null && link.revoked === null && isPowerful(box, link));
+    for (const link of live) {
+      box.links.revoke(link.token_hash, reason);
+      const item = getItem(box, link.email_id);
+      item.record({ actor: SYSTEM, action: "link.revoked", detail: { reason } });
+      if (!item.isOpen()) continue;
       // The person is still needed: a fresh link goes out, but not for ever to someone whose mail is forwarded back here.
-      hold.withdrawn = (hold.withdrawn ?? 0) + 1;
-      box.messages.save(message);
-      if (hold.withdrawn < MAX_LINKS) box.schedule("notify", message.id, box.now());
+      item.hold.withdrawn = (item.hold.withdrawn ?? 0) + 1;
+      item.save();
+      if (item.hold.withdrawn < MAX_LINKS) box.schedule("notify", notifyRef(item.id, link.approver), box.now());
     }
     return live.length;
   });
 }
 
-/** The approver is another: links mailed so far decide nothing any more, and whoever decides now gets fresh ones. Inside `commit`. */
+/**
+ * Withdraws an item's links and asks anew: whatever was approved so far was by others, or of something else. Inside `commit`,
+ * before the item is saved.
+ */
+export function askAnew(box: MailboxBase, item: HeldItem, reason: string): void {
+  const { hold } = item;
+  if (box.links.revokeOf(item.id, reason) > 0)
+    item.record({ actor: SYSTEM, action: "link.revoked", detail: { reason } });
+  for (const { person } of hold.asked) box.unschedule("notify", notifyRef(item.id, person));
+  hold.approvals = [];
+  hold.asked = [];
+  hold.rounds = 0;
+  if (item.isOpen()) box.schedule("ask", item.id, box.now());
+}
+
+/** Others decide now: links mailed so far decide nothing any more, approvals so far are void, and whoever decides now is asked. Inside `commit`. */
 export function replaceLinks(box: MailboxBase): void {
-  for (const id of box.scheduled("expire")) {
-    const reason = "someone else decides for this mailbox now";
-    if (box.revokeLinksOf(id, reason) > 0) {
-      box.record({ message: box.messages.get(id), actor: SYSTEM, action: "link.revoked", detail: { reason } });
-    }
-    box.schedule("notify", id, box.now());
+  for (const id of box.waiting.all()) {
+    const item = getItem(box, id);
+    askAnew(box, item, "others decide for this mailbox now");
+    item.save();
   }
 }

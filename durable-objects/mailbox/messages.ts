@@ -1,32 +1,66 @@
 import type { AuthenticationVerdicts, MailAddress, MessageContent, StoredAttachment } from "../../src/mail/message.ts";
+import type { PendingKind } from "../../src/operations/shapes.ts";
 import type { Mode } from "../../src/oversight/modes.ts";
+import type { Reason, Verdict } from "../../src/oversight/policy.ts";
 import type { Author } from "../../src/oversight/separation.ts";
 import type { OutboundStatus, Status } from "../../src/oversight/statuses.ts";
+import type { Submission } from "../mailbox-rpc.ts";
+
+/** How an approval came about (FORMATS.md §2.1, `approval_kind`). */
+export type ApprovalKind = "human_link" | "human_session" | "key" | "template" | "allowlist";
 
 /** A decision on a pending item. There is at most one. */
 export interface RecordedDecision {
   approval_ref: string;
   decision: "approve" | "reject";
-  kind: "human_link" | "key";
+  kind: ApprovalKind;
   /** An approver's address, or a key id. */
   by: string;
+  /** Whose seat it was: an approver's address, or `KEY_SEAT`. */
+  seat: string;
   at: string;
   reason: string | null;
   content_hash: string;
+  /** The approver changed the message first, and approved what they made of it. */
+  edited?: true;
   /** The mailbox was tightened while the message was being sent: nothing further rests on this. */
   void?: true;
 }
 
-/** Why and until when an item waits. */
+/** Why and until when an item waits, and how far its decision has come. */
 export interface Hold {
-  kind: "send" | "inbound";
-  /** Which rule held it, in words. */
+  kind: PendingKind;
+  /** Which rule held it: `mode gated_send`, or a rule's name. */
   rule: string;
-  expires_at: string;
+  /** The same in a sentence. */
+  because: string;
+  reasons: Reason[];
+  /** Null: it waits for ever. */
+  expires_at: string | null;
+  /** How many different people must approve, as it was when the item was held or tightened since. */
+  quorum: number;
+  /** Approvals so far, of exactly the present content. */
+  approvals: RecordedDecision[];
   /** How many links were mailed for it. */
   links: number;
   /** How many of them were withdrawn because they came back in inbound mail. */
   withdrawn?: number;
+  /** People who were asked, and for whose seat, in the order in which they were. */
+  asked: { person: string; seat: string }[];
+  /** How often the time for an answer has passed. */
+  rounds: number;
+}
+
+/** An earlier version of a message that was changed before it left. */
+export interface Revision {
+  /** An approver's address, or a key id. */
+  by: string;
+  at: string;
+  content_hash: string;
+  /** Subject, recipients and body as they were. */
+  before: string;
+  /** To what came after, in unified form. */
+  difference: string;
 }
 
 /** What the columns leave out. */
@@ -55,12 +89,16 @@ export interface MessageRecord {
   bounce_type: string | null;
   /** Why it ended without a decision: the reason given with a cancellation, or what the transport said last. */
   end_reason: string | null;
+  /** Which key cancelled it, and when. */
+  cancelled?: { by: string; at: string };
   outbound: OutboundRecord | null;
   inbound: InboundRecord | null;
 }
 
 export interface OutboundRecord {
   author: Author;
+  /** Whoever wrote at the draft that it was; left out where it was none. */
+  writers?: Author[];
   model_id: string | null;
   model_provider: string | null;
   ai_disclosure: boolean;
@@ -71,6 +109,17 @@ export interface OutboundRecord {
   /** The overseer gets a copy of what is sent. */
   copy: boolean;
   content_hash: string;
+  /** What mode and rules said when it was last judged. */
+  verdict: Verdict;
+  /** ISO 8601; null: at once. */
+  send_at: string | null;
+  gate_timing: "gate_first" | "schedule_first";
+  /** The approved template that it was rendered from. */
+  template: Submission["template"];
+  /** How often it was changed before it left. */
+  revisions: number;
+  /** When it was let go for the first time, which is when it counted towards the budgets. */
+  let_go_at: string | null;
   /** What the first answer said. */
   first_status: OutboundStatus;
   attempts: number;
@@ -103,6 +152,8 @@ export interface Bodies extends Record<string, SqlStorageValue> {
   text: string;
   html: string | null;
   bodies_key: string | null;
+  /** As it was written, before signature and disclosure, where that was not Markdown. */
+  source: string | null;
 }
 
 export interface DeliveryRow extends Record<string, SqlStorageValue> {
@@ -152,6 +203,11 @@ export class Messages {
     this.sql = sql;
   }
 
+  /** @returns the `seq` of the message that was stored last; 0 if there is none. */
+  newest(): number {
+    return this.sql.exec<{ newest: number }>("SELECT coalesce(max(seq), 0) AS newest FROM messages").one().newest;
+  }
+
   find(id: string): Message | null {
     return this.select("WHERE id = ?", id)[0] ?? null;
   }
@@ -184,8 +240,15 @@ export class Messages {
 
   bodies(seq: number): Bodies {
     return this.sql
-      .exec<Bodies>("SELECT markdown, quoted, text, html, bodies_key FROM bodies WHERE seq = ?", seq)
+      .exec<Bodies>("SELECT markdown, quoted, text, html, bodies_key, source FROM bodies WHERE seq = ?", seq)
       .one();
+  }
+
+  /** @returns how many characters a message's bodies have. */
+  bodyCharacters(seq: number): number {
+    return this.sql
+      .exec<{ n: number }>("SELECT length(text) + coalesce(length(html), 0) AS n FROM bodies WHERE seq = ?", seq)
+      .one().n;
   }
 
   /** Stores a new message with its bodies and its words. @returns it with its place in the order of arrival. */
@@ -211,24 +274,83 @@ export class Messages {
       JSON.stringify(record),
     );
     this.sql.exec(
-      "INSERT INTO bodies VALUES (?, ?, ?, ?, ?, ?)",
+      "INSERT INTO bodies (seq, markdown, quoted, text, html, bodies_key, source) VALUES (?, ?, ?, ?, ?, ?, ?)",
       seq,
       bodies.markdown,
       bodies.quoted,
       bodies.text,
       bodies.html,
       bodies.bodies_key,
+      bodies.source,
     );
     const placed = { ...message, seq };
-    const people = everyAddress(placed).map(({ name, address }) => `${name ?? ""} ${address}`);
+    this.index(placed, bodies.text);
+    return placed;
+  }
+
+  private index(message: Message, text: string): void {
+    const people = everyAddress(message).map(({ name, address }) => `${name ?? ""} ${address}`);
     this.sql.exec(
       "INSERT INTO search (rowid, people, subject, text) VALUES (?, ?, ?, ?)",
-      seq,
+      message.seq,
       people.join("\n"),
-      record.subject,
-      bodies.text,
+      message.record.subject,
+      text,
     );
-    return placed;
+  }
+
+  /** Puts another content in a message's place: columns, bodies and words. */
+  replace(message: Message, bodies: Bodies): void {
+    const { record, seq } = message;
+    this.save(message);
+    this.sql.exec("UPDATE messages SET subject = ? WHERE seq = ?", record.subject.toLowerCase(), seq);
+    this.sql.exec(
+      "UPDATE bodies SET markdown = ?, text = ?, html = ?, source = ? WHERE seq = ?",
+      bodies.markdown,
+      bodies.text,
+      bodies.html,
+      bodies.source,
+      seq,
+    );
+    this.sql.exec("DELETE FROM search WHERE rowid = ?", seq);
+    this.index(message, bodies.text);
+  }
+
+  revisions(seq: number): Revision[] {
+    return this.sql
+      .exec<{ revision: string; before: string; difference: string }>(
+        "SELECT revision, before, difference FROM revisions WHERE seq = ? ORDER BY number",
+        seq,
+      )
+      .toArray()
+      .map(({ revision, before, difference }) => ({ ...JSON.parse(revision), before, difference }) as Revision);
+  }
+
+  /** @returns who changed a message and when, with the beginning of each difference. @param characters how much of it. */
+  edits(seq: number, characters: number): (Pick<Revision, "by" | "at" | "difference"> & { is_cut: boolean })[] {
+    return this.sql
+      .exec<{ revision: string; difference: string; is_cut: number }>(
+        `SELECT revision, substr(difference, 1, ?2) AS difference, length(difference) > ?2 AS is_cut
+         FROM revisions WHERE seq = ?1 ORDER BY number`,
+        seq,
+        characters,
+      )
+      .toArray()
+      .map(({ revision, difference, is_cut }) => {
+        const { by, at } = JSON.parse(revision) as Pick<Revision, "by" | "at">;
+        return { by, at, difference, is_cut: is_cut === 1 };
+      });
+  }
+
+  addRevision(seq: number, number: number, { before, difference, ...revision }: Revision): void {
+    this.sql.exec(
+      "INSERT INTO revisions (seq, number, revision, before, difference) VALUES (?, ?, ?, ?, ?)",
+      seq,
+      number,
+      JSON.stringify(revision),
+      before,
+      difference,
+    );
   }
 
   /** Writes back a message's status and record. */

@@ -1,32 +1,61 @@
 import { pendingIdOf } from "../../src/ids.ts";
+import type { PendingKind } from "../../src/operations/shapes.ts";
+import type { Reason } from "../../src/oversight/policy.ts";
 import { recordPending } from "../../src/store/pending-index.ts";
 import type { MailboxBase } from "./base.ts";
-import type { Message } from "./messages.ts";
+import { getItem, type HeldItem } from "./held-item.ts";
+import type { Hold, Message } from "./messages.ts";
 
 /** What waits for a human: how long, its place in D1's cross-mailbox index, and its expiry. */
 
-const HELD_FOR = 7 * 24 * 3600_000;
 /** How long an answer waits for the pending index before an alarm takes over. */
 const INDEX_PATIENCE = 2_000;
 
-/** @returns ISO 8601: when an item held now expires. */
-export function holdUntil(now: number): string {
-  return new Date(now + HELD_FOR).toISOString();
+/** A hold that begins now. Mail that came in waits for ever: what a customer wrote is not lost because nobody looked in time. */
+export function newHold(
+  box: MailboxBase,
+  kind: PendingKind,
+  why: { rule: string; because: string; reasons: Reason[] },
+): Hold {
+  const { expires_after, quorum } = box.settings();
+  const forEver = kind === "inbound" || expires_after === null;
+  return {
+    kind,
+    ...why,
+    expires_at: forEver ? null : new Date(box.now() + expires_after * 1_000).toISOString(),
+    quorum,
+    approvals: [],
+    links: 0,
+    asked: [],
+    rounds: 0,
+  };
 }
 
-/** Starts the waiting: notification, expiry, and the index entry. Inside `commit`. */
-export function watchPending(box: MailboxBase, message: Message): void {
-  if (!message.record.hold) throw new Error(`${message.id} is not held`);
-  box.schedule("notify", message.id, box.now());
-  box.schedule("expire", message.id, Date.parse(message.record.hold.expires_at));
-  box.schedule("index", message.id, box.now() + INDEX_PATIENCE);
+/** How many people must approve: a quorum raised since counts, a lower one does not. */
+export function quorumOf(box: MailboxBase, hold: Hold): number {
+  return Math.max(hold.quorum, box.settings().quorum);
+}
+
+/** Starts the waiting: who is asked, expiry, and the index entry. Inside `commit`. */
+export function watchPending(box: MailboxBase, { id, hold }: HeldItem): void {
+  box.waiting.add(id);
+  box.schedule("ask", id, box.now());
+  if (hold.expires_at !== null) box.schedule("expire", id, Date.parse(hold.expires_at));
+  box.schedule("index", id, box.now() + INDEX_PATIENCE);
 }
 
 /** Ends the waiting. Inside `commit`. */
-export function unwatchPending(box: MailboxBase, message: Message): void {
-  box.unschedule("notify", message.id);
-  box.unschedule("expire", message.id);
-  box.schedule("index", message.id, box.now() + INDEX_PATIENCE);
+export function unwatchPending(box: MailboxBase, { id, hold }: HeldItem): void {
+  box.waiting.remove(id);
+  box.unschedule("ask", id);
+  for (const { person } of hold.asked) box.unschedule("notify", notifyRef(id, person));
+  box.unschedule("expire", id);
+  box.schedule("index", id, box.now() + INDEX_PATIENCE);
+}
+
+/** The `notify` timer's reference: the item, and whom it is mailed to. */
+export function notifyRef(itemId: string, person: string): string {
+  return `${itemId} ${person}`;
 }
 
 export function isPending({ status }: Message): boolean {
@@ -34,33 +63,35 @@ export function isPending({ status }: Message): boolean {
 }
 
 /** Brings the item's present state to D1's pending index. An older state never overwrites a newer one there. */
-export async function indexPending(box: MailboxBase, emailId: string): Promise<void> {
-  const message = box.messages.get(emailId);
+export async function indexPending(box: MailboxBase, id: string): Promise<void> {
+  const item = getItem(box, id);
   const mailbox = box.settings();
-  const open = isPending(message);
+  const open = item.isOpen();
   await recordPending(box.database(), {
-    id: pendingIdOf(emailId),
+    id: item.pendingId,
     tenant_id: mailbox.tenant_id,
     mailbox_id: mailbox.id,
-    kind: message.record.hold?.kind ?? "send",
-    key_id: message.record.outbound?.author.key_id ?? null,
-    created_at: message.created_at,
+    kind: item.kind,
+    key_id: item.author?.key_id ?? null,
+    created_at: item.createdAt,
     open,
     version: box.head(),
   });
   // D1 has it. A crash here repeats the write, which changes nothing. What changed meanwhile keeps its timer.
-  if (isPending(box.messages.get(emailId)) === open) box.commit(() => box.unschedule("index", emailId));
+  if (getItem(box, id).isOpen() === open) box.commit(() => box.unschedule("index", id));
 }
 
 /** Waits for the pending index, 2 seconds at most; the `index` timer carries on from there. */
-export async function indexPendingNow(box: MailboxBase, emailId: string): Promise<void> {
+export function indexPendingNow(box: MailboxBase, id: string): Promise<void> {
+  return withPatience(indexPending(box, id), `the pending index will be written later for ${pendingIdOf(id)}`);
+}
+
+/** Waits for a write to D1, 2 seconds at most. Its timer carries on from there, whether it takes longer or fails. */
+export async function withPatience(write: Promise<void>, failure: string): Promise<void> {
   let patience: ReturnType<typeof setTimeout> | undefined;
   const enough = new Promise<void>((resolve) => {
     patience = setTimeout(resolve, INDEX_PATIENCE);
   });
-  const indexed = indexPending(box, emailId).catch((error) => {
-    console.error(`the pending index will be written later for ${emailId}`, error);
-  });
-  await Promise.race([indexed, enough]);
+  await Promise.race([write.catch((error) => console.error(failure, error)), enough]);
   clearTimeout(patience);
 }

@@ -1,92 +1,182 @@
-import { pendingIdOf } from "../../src/ids.ts";
-import { approvalRequestMail, monitoredCopyMail } from "../../src/mail/notification.ts";
+import {
+  approvalRequestMail,
+  digestMail,
+  fallBackMail,
+  monitoredCopyMail,
+  type PersonMail,
+} from "../../src/mail/notification.ts";
 import { sendSystemMail } from "../../src/mail/system-mail.ts";
+import { isSamePerson } from "../../src/oversight/approvals.ts";
 import { decisionLink, hashDecisionToken, newDecisionToken } from "../../src/oversight/decision-links.ts";
+import type { Mode } from "../../src/oversight/modes.ts";
+import type { EventType } from "../../src/webhooks/event.ts";
 import { SYSTEM } from "../ledger.ts";
+import type { DecisionItem } from "../mailbox-rpc.ts";
 import { backoff, GIVE_UP_AFTER, type Timer } from "../timers.ts";
-import type { MailboxBase } from "./base.ts";
+import { nextDigest, seatsNow } from "./ask.ts";
+import type { MailboxBase, MailboxEntry } from "./base.ts";
 import { ATTEMPT_LIMIT } from "./delivery.ts";
+import { findItem, type HeldItem } from "./held-item.ts";
+import { approvedAt, NEVER } from "./links.ts";
 import type { Message } from "./messages.ts";
-import { isPending } from "./pending.ts";
-import { contentHashOf, decisionItem } from "./views.ts";
+import { quorumOf } from "./pending.ts";
+import { decisionItem } from "./views.ts";
 
-/** Mail to the people who oversee: the request to decide, and the copy of what a monitored mailbox sent. */
+/** Mail to the people who oversee: requests to decide, one by one or together, and copies of what a monitored mailbox sent. */
 
-async function overseer(box: MailboxBase): Promise<string> {
-  const { tenant_id, approver_email } = box.settings();
-  return box.environment().TENANT.getByName(tenant_id).overseerFor(approver_email);
+/** A digest tells of at most this many items; the console has them all. */
+const DIGEST_ITEMS = 25;
+
+/** Makes a fresh link for one person to one item. The token itself goes into their mail and nowhere else. Inside `commit`. */
+function addLink(box: MailboxBase, item: HeldItem, { person, seat }: { person: string; seat: string }): string {
+  const token = newDecisionToken(box.routing());
+  const { hold } = item;
+  box.links.add({
+    token_hash: hashDecisionToken(token),
+    email_id: item.id,
+    approver: person,
+    content_hash: item.contentHash(),
+    expires_at: hold.expires_at === null ? NEVER : Date.parse(hold.expires_at),
+    revoked: null,
+    used: 0,
+    seat: isSamePerson(person, seat) ? null : seat,
+  });
+  hold.links += 1;
+  item.save();
+  return decisionLink(box.environment().PUBLIC_URL, token);
 }
 
-/** Serves a `notify` timer: mails a fresh link. The token itself is in that mail and nowhere else. */
+/** The seat for which a person was asked about an item that still needs them; null if it does not. */
+function askedFor(item: HeldItem | null, person: string): { person: string; seat: string } | null {
+  if (!item?.isOpen() || approvedAt(item, person) !== null) return null;
+  return item.hold.asked.find((asked) => isSamePerson(asked.person, person)) ?? null;
+}
+
+/** Serves a `notify` timer: mails one person a fresh link to one item. */
 export async function notifyApprover(box: MailboxBase, timer: Timer): Promise<void> {
-  const asked = box.settings().approver_email;
-  const approver = await overseer(box);
-  const env = box.environment();
-  const token = newDecisionToken(box.routing());
-  const message = box.commit(() => {
-    const current = box.messages.get(timer.ref);
-    if (!isPending(current) || !current.record.hold) {
-      box.unschedule("notify", current.id);
-      return null;
-    }
-    // Another approver was set while we asked: the timer stays, and comes round with that one.
-    if (box.settings().approver_email !== asked) return null;
-    box.addLink({
-      token_hash: hashDecisionToken(token),
-      email_id: current.id,
-      approver,
-      content_hash: contentHashOf(current),
-      expires_at: Date.parse(current.record.hold.expires_at),
-      revoked: null,
-      used: 0,
-    });
-    current.record.hold.links += 1;
-    box.messages.save(current);
-    return current;
+  const [id = "", person = ""] = timer.ref.split(" ");
+  const made = box.commit(() => {
+    const item = findItem(box, id);
+    const asked = askedFor(item, person);
+    if (item && asked) return { item, asked, link: addLink(box, item, asked) };
+    box.unschedule("notify", timer.ref);
+    return null;
   });
-  if (!message?.record.hold) return;
+  if (!made) return;
   // The link works from here on. A crash before the mail is out mails another one; both work until one decides.
   await box.flush();
-  const { hold } = message.record;
+  const { item, asked, link } = made;
+  const { escalate_after } = box.settings();
+  // The first ones were asked at the beginning, everyone else because time passed.
+  const position = item.hold.asked.findIndex((each) => isSamePerson(each.person, person));
+  const isEscalation = escalate_after !== null && position >= quorumOf(box, item.hold);
   const mail = approvalRequestMail({
-    item: decisionItem(message, box.messages.bodies(message.seq), box.settings()),
-    link: decisionLink(env.PUBLIC_URL, token),
-    approver,
-    expires_at: hold.expires_at,
-    product_url: env.PUBLIC_URL,
+    item: item.view(),
+    link,
+    approver: person,
+    expires_at: item.hold.expires_at,
+    on_behalf_of: isSamePerson(asked.seat, person) ? null : asked.seat,
+    escalated_after: isEscalation ? escalate_after : null,
+    product_url: box.environment().PUBLIC_URL,
   });
-  const id = `${pendingIdOf(message.id)}.${hold.links}`;
-  await send(box, timer, message, "notification", { ...mail, to: approver, id });
+  const about: About = { what: "notification", message: item.message, record: item.record, began: item.createdAt };
+  await send(box, timer, about, { ...mail, to: person, id: `${item.pendingId}.${item.hold.links}` });
+}
+
+/** Serves a `digest` timer: mails one person links to everything that waits for them. */
+export async function sendDigest(box: MailboxBase, timer: Timer): Promise<void> {
+  const person = timer.ref;
+  const { items, more } = box.commit(() => {
+    const waiting = box.waiting
+      .all()
+      .map((id) => findItem(box, id))
+      .flatMap((item) => {
+        const asked = askedFor(item, person);
+        return item && asked ? [{ item, asked }] : [];
+      });
+    const shown = waiting.slice(0, DIGEST_ITEMS);
+    const items = shown.map(({ item, asked }): { item: DecisionItem; link: string } => ({
+      link: addLink(box, item, asked),
+      item: item.view(),
+    }));
+    if (items.length === 0) box.unschedule("digest", person);
+    return { items, more: waiting.length - shown.length };
+  });
+  if (items.length === 0) return;
+  await box.flush();
+  const mail = digestMail({ items, more, approver: person, product_url: box.environment().PUBLIC_URL });
+  const began = box.time();
+  const about: About = { what: "digest", message: null, record: (entry) => box.record(entry), began };
+  await send(box, timer, about, { ...mail, to: person, id: `${box.settings().id}.${box.now()}` });
+  box.commit(() => keepUp(box, person));
+}
+
+/** What still waits is told of again in the next digest. */
+function keepUp(box: MailboxBase, person: string): void {
+  const { notify } = box.settings();
+  if (notify === "at_once" || box.isScheduled("digest", person)) return;
+  const waits = box.waiting.all().some((id) => askedFor(findItem(box, id), person) !== null);
+  if (waits) box.schedule("digest", person, nextDigest(notify, box.now()));
 }
 
 /** Serves a `copy` timer: the overseer of a monitored mailbox reads what was sent. */
 export async function copyOverseer(box: MailboxBase, timer: Timer): Promise<void> {
-  const to = await overseer(box);
+  const to = (await seatsNow(box))[0]?.person ?? "";
   const message = box.messages.get(timer.ref);
   const mail = monitoredCopyMail({
-    item: decisionItem(message, box.messages.bodies(message.seq), box.settings()),
+    item: decisionItem(box, message),
     status: message.status,
     sent_at: message.record.sent_at,
     product_url: box.environment().PUBLIC_URL,
   });
-  await send(box, timer, message, "copy", { ...mail, to, id: `${message.id}.copy` });
+  const record: About["record"] = (entry) => box.record({ ...entry, message: box.messages.get(message.id) });
+  const about: About = { what: "copy", message, record, began: message.created_at };
+  await send(box, timer, about, { ...mail, to, id: `${message.id}.copy` });
 }
 
-interface PersonMail {
-  to: string;
-  id: string;
-  subject: string;
-  text: string;
-  html: string;
+/** What a `fell_back` timer's reference says, as JSON. */
+export interface FellBack {
+  from: Mode;
+  to: Mode;
+  what: "bounces" | "complaints";
+  count: number;
+  days: number;
+  at: string;
+}
+
+/** Serves a `fell_back` timer: people hear that the mailbox has less rope now, and why. */
+export async function tellFallBack(box: MailboxBase, timer: Timer): Promise<void> {
+  const to = (await seatsNow(box))[0]?.person ?? "";
+  const fell = JSON.parse(timer.ref) as FellBack;
+  const mail = fallBackMail({
+    ...fell,
+    mailbox_address: box.settings().address,
+    approver: to,
+    product_url: box.environment().PUBLIC_URL,
+  });
+  const about: About = {
+    what: "fall_back_notice",
+    message: null,
+    record: (entry) => box.record(entry),
+    began: fell.at,
+  };
+  await send(box, timer, about, { ...mail, to, id: `${box.settings().id}.${Date.parse(fell.at)}` });
+}
+
+interface About {
+  what: "notification" | "digest" | "copy" | "fall_back_notice";
+  message: Message | null;
+  record: (entry: Omit<MailboxEntry, "message" | "resource">) => void;
+  /** ISO 8601: from when on it is tried. */
+  began: string;
 }
 
 /** Hands one mail over and writes what came of it: done, tried again later, or failed for good with an event. */
 async function send(
   box: MailboxBase,
   timer: Timer,
-  about: Message,
-  what: "notification" | "copy",
-  mail: PersonMail,
+  { what, message, record, began }: About,
+  mail: PersonMail & { to: string; id: string },
 ): Promise<void> {
   const outcome = await sendSystemMail(
     box.environment(),
@@ -95,20 +185,19 @@ async function send(
   );
   box.commit(() => {
     const attempts = timer.attempts + 1;
-    const message = box.messages.get(about.id);
-    const tooLate = box.now() >= Date.parse(message.created_at) + GIVE_UP_AFTER;
+    const tooLate = box.now() >= Date.parse(began) + GIVE_UP_AFTER;
     const failed = outcome.outcome === "refused" || (outcome.outcome === "deferred" && tooLate);
     if (outcome.outcome === "deferred" && !failed) {
-      box.schedule(timer.kind, message.id, box.now() + backoff(attempts), { attempts });
+      box.schedule(timer.kind, timer.ref, box.now() + backoff(attempts), { attempts });
     } else box.finish(timer);
     const result = outcome.outcome === "accepted" ? "sent" : failed ? "failed" : "deferred";
-    box.record({
-      message,
+    record({
       actor: SYSTEM,
       action: `${what}.${result}`,
       detail: { attempt: attempts, code: outcome.code },
       personal: { to: mail.to, response: outcome.response },
     });
-    if (failed) box.emit("notification.failed", message, { what, code: outcome.code });
+    if (failed)
+      box.emitEvent("notification.failed" satisfies EventType, { message, data: { what, code: outcome.code } });
   });
 }

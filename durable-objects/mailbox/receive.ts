@@ -8,8 +8,9 @@ import type { Status } from "../../src/oversight/statuses.ts";
 import { nextInboundStatus } from "../../src/oversight/transitions.ts";
 import { SYSTEM } from "../ledger.ts";
 import type { MailboxBase } from "./base.ts";
+import { messageItem } from "./held-item.ts";
 import { everyAddress, type MessageRecord } from "./messages.ts";
-import { holdUntil, watchPending } from "./pending.ts";
+import { newHold, watchPending } from "./pending.ts";
 
 /** How far back a thread's participants are looked for. */
 const PARTICIPANTS_FROM = 50;
@@ -55,6 +56,7 @@ function store(box: MailboxBase, arrival: ReceivedMessage): Received {
       text: arrival.text,
       html: arrival.html,
       bodies_key: arrival.bodies_key,
+      source: null,
     },
   );
   const { authentication, flags } = arrival;
@@ -83,11 +85,8 @@ function store(box: MailboxBase, arrival: ReceivedMessage): Received {
     },
   });
   if (held) {
-    watchPending(box, message);
-  } else {
-    const { dkim_result, dkim_domain, dkim_selector, spf_result, dmarc_result } = authentication;
-    box.emit("message.received", message, { dkim_result, dkim_domain, dkim_selector, spf_result, dmarc_result });
-  }
+    watchPending(box, messageItem(box, message));
+  } else box.announce(message);
   return { email_id: message.id, duplicate: false, status };
 }
 
@@ -118,7 +117,10 @@ function threadOf(box: MailboxBase, arrival: ReceivedMessage): string | null {
   );
 }
 
+const HELD_ARRIVAL = "In this mailbox all mail, in and out, waits for a person.";
+
 function recordOf(box: MailboxBase, arrival: ReceivedMessage, held: boolean): MessageRecord {
+  const mode = box.settings().oversight_mode;
   const [from = NOBODY, ...other_from] = arrival.from;
   const shown = {
     from,
@@ -133,13 +135,11 @@ function recordOf(box: MailboxBase, arrival: ReceivedMessage, held: boolean): Me
   };
   return {
     ...shown,
-    mode: box.settings().oversight_mode,
+    mode,
     other_from,
     tags: {},
     metadata: {},
-    hold: held
-      ? { kind: "inbound", rule: `mode ${box.settings().oversight_mode}`, expires_at: holdUntil(box.now()), links: 0 }
-      : null,
+    hold: held ? newHold(box, "inbound", { rule: `mode ${mode}`, because: HELD_ARRIVAL, reasons: [] }) : null,
     decision: null,
     raw_key: arrival.raw_key,
     received_at: box.time(),

@@ -52,4 +52,67 @@ export const MAILBOX_SCHEMA: readonly (readonly string[])[] = [
     "CREATE INDEX links_by_email ON links (email_id)",
     "CREATE TABLE idempotency (key TEXT PRIMARY KEY, digest TEXT NOT NULL, email_id TEXT NOT NULL, expires_at INTEGER NOT NULL) WITHOUT ROWID",
   ],
+  [
+    // The body as it was written, before signature and disclosure, where it was not Markdown: what an edit starts from.
+    "ALTER TABLE bodies ADD COLUMN source TEXT",
+    // Whose seat the person uses who was mailed the link: their own address, or that of whoever they stand in for.
+    "ALTER TABLE links ADD COLUMN seat TEXT",
+    // What waits for a human besides messages, by its `pend_` id. record is JSON (RequestRecord).
+    `CREATE TABLE requests (
+      id TEXT PRIMARY KEY,
+      kind TEXT NOT NULL,
+      status TEXT NOT NULL,
+      key_id TEXT,
+      -- SHA-256 of who asks for what, by which the same question asked again is known.
+      digest TEXT NOT NULL,
+      created_at TEXT NOT NULL,
+      record TEXT NOT NULL
+    ) WITHOUT ROWID`,
+    "CREATE INDEX requests_open ON requests (key_id, digest) WHERE status IN ('pending', 'approved')",
+    // Everything that waits for a human now.
+    "CREATE TABLE waiting (item TEXT PRIMARY KEY) WITHOUT ROWID",
+    "INSERT INTO waiting SELECT ref FROM timers WHERE kind = 'expire'",
+    // Who is asked is found out first; each person's mail has a timer of its own then.
+    "UPDATE OR REPLACE timers SET kind = 'ask' WHERE kind = 'notify'",
+    // Which revision of an item a key or person was last served; they can decide on that one only.
+    "CREATE TABLE served (item TEXT NOT NULL, reader TEXT NOT NULL, content_hash TEXT NOT NULL, PRIMARY KEY (item, reader)) WITHOUT ROWID",
+    // Earlier versions of a message that was changed (Revision). The long texts stand by themselves: as JSON they could take six times
+    // as much, and a row has room for 2 MB.
+    `CREATE TABLE revisions (
+      seq INTEGER NOT NULL,
+      number INTEGER NOT NULL,
+      revision TEXT NOT NULL,
+      before TEXT NOT NULL,
+      difference TEXT NOT NULL,
+      PRIMARY KEY (seq, number)
+    ) WITHOUT ROWID`,
+    "CREATE TABLE policy (id INTEGER PRIMARY KEY CHECK (id = 1), policy TEXT NOT NULL)",
+    `CREATE TABLE allowlist (
+      id TEXT PRIMARY KEY,
+      recipient TEXT NOT NULL UNIQUE,
+      note TEXT,
+      approval_ref TEXT NOT NULL,
+      created_at TEXT NOT NULL
+    ) WITHOUT ROWID`,
+    // Whom a message reached that a human had approved, and their domains. Lower-case.
+    "CREATE TABLE known_recipients (address TEXT PRIMARY KEY, since TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE known_domains (domain TEXT PRIMARY KEY, since TEXT NOT NULL) WITHOUT ROWID",
+    // When messages were let go, for budgets: recipient '' is the mailbox itself. Kept for a day.
+    "CREATE TABLE let_go (recipient TEXT NOT NULL, at INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (recipient, at, seq)) WITHOUT ROWID",
+    // What happened on each day (UTC), for the mailbox's record. Kept for 90 days.
+    "CREATE TABLE daily_counts (day TEXT NOT NULL, what TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (day, what)) WITHOUT ROWID",
+    // Drafts; draft is JSON.
+    "CREATE TABLE drafts (id TEXT PRIMARY KEY, created_at TEXT NOT NULL, updated_at TEXT NOT NULL, key_id TEXT NOT NULL, draft TEXT NOT NULL) WITHOUT ROWID",
+    // Templates with all their versions; template is JSON.
+    `CREATE TABLE templates (
+      id TEXT NOT NULL,
+      version INTEGER NOT NULL,
+      status TEXT NOT NULL,
+      pending_id TEXT NOT NULL,
+      approval_ref TEXT,
+      template TEXT NOT NULL,
+      PRIMARY KEY (id, version)
+    ) WITHOUT ROWID`,
+    "CREATE TABLE deleted_templates (id TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID",
+  ],
 ];

@@ -1,49 +1,19 @@
 import { canonical } from "../../src/canonical-json.ts";
+import { accepted, type Outcome, refused } from "../../src/errors.ts";
 import type { Mailbox } from "../../src/operations/shapes.ts";
-import type { Caller } from "../../src/oversight/caller.ts";
-import { isLooser, MODES } from "../../src/oversight/modes.ts";
+import type { Caller, Scope } from "../../src/oversight/caller.ts";
+import { isLooser } from "../../src/oversight/modes.ts";
+import { withPeople } from "../../src/oversight/overseers.ts";
+import { contradictions, whatSettingsLoosen } from "../../src/oversight/settings-loosening.ts";
 import type { MailboxChange, UpdateAnswer } from "../mailbox-rpc.ts";
 import { actorOf, type MailboxBase } from "./base.ts";
 import { replaceLinks } from "./links.ts";
 import { takeBackAll } from "./take-back.ts";
 
-/** In words, what a change of one setting gives away; null if it only tightens. An exhaustive Record: a new setting needs its line. */
-const LOOSENS: { [K in keyof Required<MailboxChange>]: (to: Mailbox[K], now: Mailbox) => string | null } = {
-  display_name: () => null,
-  oversight_mode: (to, now) =>
-    isLooser(to, now.oversight_mode) ? `its oversight mode becomes ${to} (it is ${now.oversight_mode})` : null,
-  approver_email: (to, now) =>
-    to !== now.approver_email
-      ? `its messages are decided by ${to ?? "the operator alone"} (now ${now.approver_email ?? "the operator"})`
-      : null,
-  approver_pending: (to, now) => (!to && now.approver_pending ? "its approver counts as confirmed" : null),
-  ai_disclosure: (to, now) => (!to && now.ai_disclosure ? "its mail no longer says that an AI wrote it" : null),
-  auto_cc: (to, now) => copies("a copy", to, now.auto_cc),
-  auto_bcc: (to, now) => copies("a hidden copy", to, now.auto_bcc),
-  signature_block: () => null,
-  oversight_keys_may_decide: (to, now) =>
-    to && !now.oversight_keys_may_decide ? "programs with an oversight key may decide in place of people" : null,
-  is_active: (to, now) => (to && !now.is_active ? "it is switched on again" : null),
-};
-
-/** Copies carry mail out, and copies that end take it from whoever watched. */
-function copies(what: string, to: string[], now: string[]): string {
-  return to.length
-    ? `${what} of everything it sends goes to ${to.join(", ")} (now ${now.join(", ") || "to nobody"})`
-    : `${what} of what it sends no longer goes to ${now.join(", ")}`;
-}
-
-/** @returns what the change would give away, in words; null if it only tightens or changes nothing. */
-function whatLoosens(change: MailboxChange, now: Mailbox): string | null {
-  const said = (Object.keys(change) as (keyof MailboxChange)[])
-    .filter((key) => canonical(change[key] ?? null) !== canonical(now[key]))
-    .map((key) => (LOOSENS[key] as (to: unknown, now: Mailbox) => string | null)(change[key], now))
-    .filter((words) => words !== null);
-  // Said however little else changes: with the operator's code the person becomes an approver for the whole account.
-  if (change.approver_email && change.approver_pending) {
-    said.push(`${change.approver_email} becomes an approver of this account and decides the mailbox's messages`);
-  }
-  return said.length ? `For the mailbox ${now.address}: ${said.join("; ")}.` : null;
+/** @returns the scopes of which a change needs one. Whoever oversees may throw the panic switch, too. */
+export function scopesFor(change: MailboxChange): readonly Scope[] {
+  const isPanic = Object.keys(change).every((setting) => setting === "paused");
+  return isPanic ? ["admin", "oversight"] : ["admin"];
 }
 
 /**
@@ -55,28 +25,65 @@ export function update(
   caller: Caller,
   change: MailboxChange,
   approvedWords: string | null,
-): UpdateAnswer {
+): Outcome<UpdateAnswer> {
   const now = box.settings();
-  const loosens = whatLoosens(change, now);
-  if (loosens !== null && loosens !== approvedWords) return { needs_approval: { change: loosens } };
-  const confirmed = loosens !== null && change.approver_pending ? { approver_pending: false } : {};
-  const mailbox: Mailbox = { ...now, ...change, ...confirmed };
+  const loosens = whatSettingsLoosen(change, now, box.templates.anyProposed());
+  const isApproved = loosens !== null && loosens === approvedWords;
+  // The operator who allows the change confirms the people whom its words name.
+  const named = isApproved ? [] : change.approvers_pending;
+  const mailbox = withPeople({ ...now, ...change }, change.approvers_pending ? (named ?? []) : now.approvers_pending);
+  const issues = contradictions(mailbox);
+  if (issues[0]) return refused("invalid_input", `${issues[0].path} ${issues[0].message}.`, { issues });
+  if (loosens !== null && !isApproved) return accepted({ needs_approval: { change: loosens } });
   const changed = (Object.keys(change) as (keyof MailboxChange)[]).filter(
     (key) => canonical(mailbox[key]) !== canonical(now[key]),
   );
-  if (changed.length === 0) return { mailbox: now };
+  if (changed.length === 0) return accepted({ mailbox: now });
   return box.commit(() => {
     box.saveSettings(mailbox);
     box.record({
       actor: actorOf(caller),
       action: "mailbox.updated",
-      detail: { changed, oversight_mode: mailbox.oversight_mode, operator_approved: loosens !== null },
+      detail: {
+        changed,
+        oversight_mode: mailbox.oversight_mode,
+        quorum: mailbox.quorum,
+        paused: mailbox.paused,
+        operator_approved: isApproved,
+      },
       personal: Object.fromEntries(changed.map((key) => [key, mailbox[key]])),
     });
     box.schedule("project", mailbox.id, box.now());
-    if (MODES.indexOf(mailbox.oversight_mode) < MODES.indexOf(now.oversight_mode)) takeBackAll(box, actorOf(caller));
-    const { approver_email, approver_pending } = mailbox;
-    if (approver_email !== now.approver_email || approver_pending !== now.approver_pending) replaceLinks(box);
-    return { mailbox };
+    follow(box, caller, now, mailbox);
+    return accepted({ mailbox });
   });
+}
+
+/** Settings after which the same people may have to be asked in another way. */
+const ASKING = ["quorum", "escalate_after", "notify", "delegations"] as const satisfies (keyof Mailbox)[];
+
+/** What new settings mean for what waits and for what is on its way out. Inside `commit`. */
+function follow(box: MailboxBase, caller: Caller, was: Mailbox, is: Mailbox): void {
+  const differs = (key: keyof Mailbox) => canonical(is[key]) !== canonical(was[key]);
+  // Bounces and complaints from before count against the mode that a human gives it now no more.
+  if (isLooser(is.oversight_mode, was.oversight_mode)) box.history.dropWatchedCounts();
+  if (isLooser(was.oversight_mode, is.oversight_mode) || is.quorum > was.quorum) takeBackAll(box, actorOf(caller));
+  if (differs("approvers") || differs("approvers_pending")) replaceLinks(box);
+  else if (ASKING.some(differs)) for (const id of box.waiting.all()) box.schedule("ask", id, box.now());
+  if (differs("delegations")) watchDelegations(box, is);
+  if ((was.paused && !is.paused) || (!was.is_active && is.is_active)) takeUp(box);
+}
+
+/** Whenever somebody's absence begins or ends, others may have to be asked. */
+function watchDelegations(box: MailboxBase, { delegations }: Mailbox): void {
+  for (const at of new Set(delegations.flatMap(({ from, until }) => [from, until]))) {
+    if (Date.parse(at) > box.now()) box.schedule("delegations", at, Date.parse(at));
+  }
+}
+
+/** What stood still goes on; what is under way has its own timer. */
+function takeUp(box: MailboxBase): void {
+  for (const id of box.scheduled("deliver")) {
+    if (box.messages.get(id).status === "queued") box.schedule("deliver", id, box.now());
+  }
 }

@@ -1,22 +1,23 @@
-import { accepted, type Outcome, Refused, refused } from "../../src/errors.ts";
+import { accepted, type Outcome, refused } from "../../src/errors.ts";
 import { newId, pendingIdOf } from "../../src/ids.ts";
-import { comparableAddress, domainOf, parseAddresses } from "../../src/mail/address.ts";
-import { finishBodies } from "../../src/mail/finished-body.ts";
-import type { MailAddress, MessageContent } from "../../src/mail/message.ts";
-import type { Mailbox, SendAnswer } from "../../src/operations/shapes.ts";
+import { domainOf } from "../../src/mail/address.ts";
+import type { DryRun, SendAnswer } from "../../src/operations/shapes.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
 import { contentHash } from "../../src/oversight/content-hash.ts";
-import { MAX_RECIPIENTS } from "../../src/oversight/limits.ts";
-import { stricter } from "../../src/oversight/modes.ts";
-import { judgeSend, type SendVerdict } from "../../src/oversight/policy.ts";
+import { departure } from "../../src/oversight/departure.ts";
+import { type Mode, stricter } from "../../src/oversight/modes.ts";
+import type { Verdict } from "../../src/oversight/policy.ts";
+import type { Author } from "../../src/oversight/separation.ts";
 import { nextStatus } from "../../src/oversight/transitions.ts";
 import type { Submission } from "../mailbox-rpc.ts";
-import { actorOf, isWithheld, type MailboxBase, notFound } from "./base.ts";
-import { type Bodies, type Message, outboundOf } from "./messages.ts";
-import { holdUntil, watchPending } from "./pending.ts";
-import { sendAnswer } from "./views.ts";
+import { actorOf, type MailboxBase } from "./base.ts";
+import { type Addressed, addressed, storedBodies } from "./content.ts";
+import { type Message, outboundOf } from "./messages.ts";
+import { newHold } from "./pending.ts";
+import { settle } from "./steps.ts";
+import { judge } from "./verdict.ts";
+import { sendAnswer, verdictView } from "./views.ts";
 
-const MAX_REFERENCES = 20;
 const IDEMPOTENCY_KEPT = 24 * 3600_000;
 
 /** What a submission became, and whether it needs the pending index. */
@@ -25,30 +26,60 @@ export interface Submitted {
   held: Message | null;
 }
 
-/** Takes a submission in one transaction: idempotency, verdict, state, audit entry. */
-export function submit(box: MailboxBase, caller: Caller, submission: Submission): Outcome<Submitted> {
+/** A submission as it was understood, judged, and not stored yet. */
+interface Judgement extends Addressed {
+  verdict: Verdict;
+  /** ISO 8601, or null for at once. */
+  sendAt: string | null;
+}
+
+/**
+ * Takes a submission in one transaction: idempotency, verdict, state, audit entry.
+ * @param writers whoever wrote it besides the caller, who sends it.
+ */
+export function submit(
+  box: MailboxBase,
+  caller: Caller,
+  submission: Submission,
+  writers: readonly Author[] = [],
+): Outcome<Submitted> {
   const earlier = earlierAnswer(box, caller, submission);
   if (earlier) return earlier;
+  const judged = understand(box, submission);
+  if (!judged.ok) return judged;
+  if (judged.value.verdict.verdict === "deny") return refuseByRule(box, caller, submission, judged.value.verdict);
+  return accepted(box.commit(() => store(box, caller, submission, { ...judged.value, writers })));
+}
+
+/** What a submission would meet. Stores and records nothing. */
+export function judgeSubmission(box: MailboxBase, submission: Submission): Outcome<DryRun> {
+  const judged = understand(box, submission);
+  if (!judged.ok) return judged;
+  const { verdict, content } = judged.value;
+  return accepted({ dry_run: true as const, verdict: verdictView(verdict), content_hash: contentHash(content) });
+}
+
+function understand(box: MailboxBase, submission: Submission): Outcome<Judgement> {
   const mailbox = box.settings();
   if (!mailbox.is_active) return refused("wrong_state", "This mailbox is switched off; nothing can be sent from it.");
-
-  const mode = submission.oversight_mode
-    ? stricter(mailbox.oversight_mode, submission.oversight_mode)
-    : mailbox.oversight_mode;
-  const verdict = judgeSend(mode);
-  if (verdict.verdict === "deny") return refuseByMode(box, caller, submission, verdict);
-
-  const addressed = address(box, mailbox, submission);
-  if (!addressed.ok) return addressed;
-  const { content, threadId } = addressed.value;
-  const recipients = content.to.length + content.cc.length + content.bcc.length;
-  if (recipients > MAX_RECIPIENTS) {
-    return refused(
-      "too_many_recipients",
-      `A message has at most ${MAX_RECIPIENTS} recipients; this one has ${recipients} with the mailbox's automatic copies.`,
-    );
+  const leaves = departure(submission.send_at, box.now());
+  if (!leaves.ok) return leaves;
+  if (leaves.value !== null && !mailbox.scheduling_enabled) {
+    return refused("wrong_state", "Scheduling is switched off for this mailbox.", {
+      hint: "Leave send_at out, or ask an administrator for scheduling_enabled.",
+    });
   }
-  return accepted(box.commit(() => store(box, caller, submission, { content, threadId, verdict })));
+  const mode = appliedMode(mailbox.oversight_mode, submission);
+  const content = addressed(box, mailbox, submission);
+  if (!content.ok) return content;
+  const { tags, template } = submission;
+  const verdict = judge(box, { mode, content: content.value.content, tags, template }, "moment");
+  return accepted({ ...content.value, verdict, sendAt: leaves.value });
+}
+
+/** The stricter of the mailbox's and the request's mode. */
+function appliedMode(own: Mode, { oversight_mode }: Submission): Mode {
+  return oversight_mode ? stricter(own, oversight_mode) : own;
 }
 
 /** The answer of an earlier call: same idempotency key, or the very same submission repeated after a reset. */
@@ -72,95 +103,28 @@ function idempotencyKey(caller: Caller, key: string): string {
   return `${caller.key_id}/${key}`;
 }
 
-function refuseByMode(box: MailboxBase, caller: Caller, submission: Submission, verdict: SendVerdict): Outcome<never> {
+function refuseByRule(box: MailboxBase, caller: Caller, submission: Submission, verdict: Verdict): Outcome<never> {
+  const byMode = verdict.rule.startsWith("mode ");
   box.commit(() =>
     box.record({
       actor: actorOf(caller),
       action: "message.refused",
       detail: { rule: verdict.rule, applied_mode: verdict.mode },
-      personal: { to: submission.to.map(({ address }) => address), subject: submission.subject },
+      personal: {
+        to: submission.to.map(({ address }) => address),
+        subject: submission.subject,
+        because: verdict.because,
+      },
     }),
   );
+  if (!byMode) {
+    return refused("denied_by_policy", verdict.because, {
+      hint: "get_policy says what this mailbox may send.",
+      detail: { verdict: verdictView(verdict) },
+    });
+  }
   return refused("denied_by_mode", `This mailbox is ${verdict.mode}: nothing can be sent from it.`, {
     hint: "Ask the operator for another oversight mode.",
-  });
-}
-
-interface Addressed {
-  content: MessageContent;
-  /** Null: a new thread. */
-  threadId: string | null;
-}
-
-/** The content with its final recipients, subject, threading and bodies: exactly what will be shown, hashed and sent. */
-function address(box: MailboxBase, mailbox: Mailbox, submission: Submission): Outcome<Addressed> {
-  const original = submission.reply ? box.messages.find(submission.reply.email_id) : null;
-  if (submission.reply && (!original || isWithheld(original))) return notFound();
-  const answered = original ? replyRecipients(original, mailbox, submission.reply?.all ?? false) : { to: [], cc: [] };
-  const to = submission.to.length ? submission.to : answered.to;
-  const cc = unique(
-    [...(submission.to.length ? [] : answered.cc), ...submission.cc, ...parseAddresses(mailbox.auto_cc, "auto_cc")],
-    to,
-  );
-  const bcc = unique([...submission.bcc, ...parseAddresses(mailbox.auto_bcc, "auto_bcc")], [...to, ...cc]);
-  if (to.length === 0)
-    return refused("invalid_input", "The message answered has no address to reply to; name one in `to`.");
-  const bodies = finishBodies({ text: submission.text, html: submission.html }, mailbox);
-  const content: MessageContent = {
-    from: { name: mailbox.display_name, address: mailbox.address },
-    reply_to: submission.reply_to,
-    to: unique(to, []),
-    cc,
-    bcc,
-    subject: submission.subject ?? (original ? replySubject(original.record.subject) : ""),
-    text: bodies.text,
-    html: bodies.html,
-    attachments: submission.attachments,
-    in_reply_to: original?.rfc_message_id ?? null,
-    references: original ? replyReferences(original) : [],
-  };
-  return accepted({ content, threadId: original?.thread_id ?? null });
-}
-
-function replyRecipients(
-  { direction, record }: Message,
-  mailbox: Mailbox,
-  all: boolean,
-): { to: MailAddress[]; cc: MailAddress[] } {
-  const own = comparableAddress(mailbox.address);
-  const others = (list: MailAddress[]) => list.filter(({ address }) => comparableAddress(address) !== own);
-  const senders = record.reply_to.length ? record.reply_to : [record.from];
-  const to = direction === "outbound" ? others(record.to) : senders.flatMap(usable);
-  return { to, cc: all ? unique(others([...record.to, ...record.cc].flatMap(usable)), to) : [] };
-}
-
-/** An address as inbound mail has it may be anything its sender wrote; mail goes only to what is an addr-spec for us too. */
-function usable({ name, address }: MailAddress): MailAddress[] {
-  try {
-    return parseAddresses([address], "to").map((parsed) => ({ ...parsed, name }));
-  } catch (error) {
-    if (error instanceof Refused) return [];
-    throw error;
-  }
-}
-
-function replySubject(subject: string): string {
-  return /^re:/i.test(subject) ? subject : `Re: ${subject}`.trim();
-}
-
-/** RFC 5322 §3.6.4, bounded: the first and the newest are kept. */
-function replyReferences({ record, rfc_message_id }: Message): string[] {
-  const chain = record.references.length ? record.references : record.in_reply_to ? [record.in_reply_to] : [];
-  const whole = rfc_message_id ? [...chain, rfc_message_id] : chain;
-  return whole.length <= MAX_REFERENCES ? whole : [...whole.slice(0, 1), ...whole.slice(1 - MAX_REFERENCES)];
-}
-
-/** Without repetitions, and without those in `besides`. */
-function unique(addresses: MailAddress[], besides: MailAddress[]): MailAddress[] {
-  const seen = new Set(besides.map(({ address }) => comparableAddress(address)));
-  return addresses.filter(({ address }) => {
-    const key = comparableAddress(address);
-    return !seen.has(key) && seen.add(key);
   });
 }
 
@@ -168,22 +132,23 @@ function store(
   box: MailboxBase,
   caller: Caller,
   submission: Submission,
-  { content, threadId, verdict }: Addressed & { verdict: SendVerdict },
+  { content, threadId, verdict, sendAt, writers }: Judgement & { writers: readonly Author[] },
 ): Submitted {
   const mailbox = box.settings();
   const now = box.now();
+  const gate_timing = submission.gate_timing ?? mailbox.default_gate_timing;
   const status = nextStatus(null, "submit", {
     verdict: verdict.verdict,
     approved: false,
-    due: true,
-    gate_timing: mailbox.default_gate_timing,
+    due: sendAt === null,
+    gate_timing,
     scanning: false,
     paused: false,
     any_accepted: false,
   });
   if (status === null) throw new Error(`no transition places a submission with verdict ${verdict.verdict}`);
-  const { text, html, ...shown } = content;
-  const bodies: Bodies = { markdown: submission.markdown, quoted: null, text: text ?? "", html, bodies_key: null };
+  const { text: _text, html: _html, ...shown } = content;
+  const { rule, because, reasons } = verdict;
   const message = box.messages.insert(
     {
       id: submission.id,
@@ -199,10 +164,7 @@ function store(
         other_from: [],
         tags: submission.tags,
         metadata: submission.metadata,
-        hold:
-          status === "pending_send_approval"
-            ? { kind: "send", rule: verdict.rule, expires_at: holdUntil(now), links: 0 }
-            : null,
+        hold: status === "pending_send_approval" ? newHold(box, "send", { rule, because, reasons }) : null,
         decision: null,
         raw_key: null,
         received_at: null,
@@ -214,6 +176,7 @@ function store(
         inbound: null,
         outbound: {
           author: { key_id: caller.key_id, created_by: caller.created_by, agent_id: submission.agent_id },
+          ...(writers.length > 0 && { writers: [...writers] }),
           model_id: submission.model_id,
           model_provider: submission.model_provider,
           ai_disclosure: mailbox.ai_disclosure,
@@ -221,13 +184,19 @@ function store(
           test: caller.test,
           copy: verdict.copy,
           content_hash: contentHash(content),
+          verdict,
+          send_at: sendAt,
+          gate_timing,
+          template: submission.template,
+          revisions: 0,
+          let_go_at: null,
           first_status: status,
           attempts: 0,
           first_attempt_at: null,
         },
       },
     },
-    bodies,
+    storedBodies(content, submission),
   );
   if (submission.idempotency) {
     box.rememberIdempotency(idempotencyKey(caller, submission.idempotency.key), {
@@ -236,24 +205,46 @@ function store(
       expires_at: now + IDEMPOTENCY_KEPT,
     });
   }
+  // The draft it was, if it was one, is a message from here on.
+  box.removeDraft(message.id);
   recordSubmission(box, caller, message, verdict);
-  const held = status === "pending_send_approval";
-  if (held) watchPending(box, message);
-  else box.schedule("deliver", message.id, now);
-  return { answer: sendAnswer(message, mailbox), held: held ? message : null };
+  settle(box, message);
+  box.messages.save(message);
+  return { answer: sendAnswer(message, mailbox), held: status === "pending_send_approval" ? message : null };
 }
 
-function recordSubmission(box: MailboxBase, caller: Caller, message: Message, verdict: SendVerdict): void {
+/** The action that says what became of a message. */
+const PLACED: Partial<Record<Message["status"], string>> = {
+  pending_send_approval: "message.held",
+  queued: "message.queued",
+  scheduled: "message.scheduled",
+  blocked: "message.blocked",
+};
+
+/** @returns the audit action of where a submitted or changed message was placed. */
+export function placedAction({ status }: Message): string {
+  const action = PLACED[status];
+  if (!action) throw new Error(`no submission is placed as ${status}`);
+  return action;
+}
+
+function recordSubmission(box: MailboxBase, caller: Caller, message: Message, verdict: Verdict): void {
   const { record } = message;
   const outbound = outboundOf(message);
   const held = message.status === "pending_send_approval";
+  const { approval, risk } = verdict;
   box.record({
     message,
     actor: actorOf({ ...caller, agent_id: outbound.author.agent_id }),
-    action: held ? "message.held" : "message.queued",
+    action: placedAction(message),
     detail: {
       status: message.status,
       rule: verdict.rule,
+      rules: [...new Set(verdict.reasons.map((reason) => reason.rule))],
+      risk: Math.round(100 * risk.score),
+      ...(approval && { approval_ref: approval.ref, approval_kind: approval.kind }),
+      ...(outbound.send_at && { send_at: outbound.send_at, gate_timing: outbound.gate_timing }),
+      ...(outbound.template && { template_id: outbound.template.id, template_version: outbound.template.version }),
       domain: domainOf(record.from.address),
       recipients: record.to.length + record.cc.length + record.bcc.length,
       attachments: record.attachments.length,
@@ -269,7 +260,7 @@ function recordSubmission(box: MailboxBase, caller: Caller, message: Message, ve
       metadata: record.metadata,
       file_names: record.attachments.map(({ name }) => name),
       content_hash: outbound.content_hash,
+      because: verdict.because,
     },
   });
-  if (held) box.emit("message.held", message, { pending_id: pendingIdOf(message.id) });
 }

@@ -2,11 +2,15 @@ import { pendingIdOf } from "../../src/ids.ts";
 import { domainOf, formatAddress } from "../../src/mail/address.ts";
 import type { MailAddress } from "../../src/mail/message.ts";
 import type { Email, EmailSummary, Mailbox, PendingItem, SendAnswer } from "../../src/operations/shapes.ts";
-import { judgeSend } from "../../src/oversight/policy.ts";
-import type { DecisionItem } from "../mailbox-rpc.ts";
+import { judgeByMode, type Verdict } from "../../src/oversight/policy.ts";
+import type { OutboundStatus } from "../../src/oversight/statuses.ts";
+import type { MessageItem } from "../mailbox-rpc.ts";
+import type { MailboxBase } from "./base.ts";
+import { quorumView } from "./decide.ts";
+import { messageItem } from "./held-item.ts";
 import { type Bodies, contentOf, type DeliveryRow, type Message, outboundOf } from "./messages.ts";
 
-/** Turns what is stored into the shapes of API.md. Pure. */
+/** Turns what is stored into the shapes of API.md. */
 
 export function emailSummary(message: Message, mailbox: Mailbox): EmailSummary {
   const { record } = message;
@@ -57,8 +61,8 @@ export function emailSummary(message: Message, mailbox: Mailbox): EmailSummary {
     spam_score: null,
     spam_verdict: null,
     approved_at: decision?.decision === "approve" ? decision.at : null,
-    approved_by: decision?.decision === "approve" ? decision.by : null,
-    approval_ref: decision?.approval_ref ?? null,
+    approved_by: decision?.decision === "approve" ? decision.by : (outbound?.verdict.approval?.kind ?? null),
+    approval_ref: decision?.approval_ref ?? outbound?.verdict.approval?.ref ?? null,
     decision_reason: decision?.reason ?? record.end_reason,
     flags: inbound?.flags ?? [],
   };
@@ -117,26 +121,49 @@ export function contentHashOf({ id, record }: Message): string {
   return hash;
 }
 
-export function pendingItem(message: Message, bodies: Bodies, mailbox: Mailbox): PendingItem {
-  const { hold } = message.record;
+export function pendingItem(box: MailboxBase, message: Message): PendingItem {
+  const item = messageItem(box, message);
+  const bodies = box.messages.bodies(message.seq);
+  const { hold } = item;
   return {
-    ...email(message, bodies, [], mailbox),
-    id: pendingIdOf(message.id),
+    ...email(message, bodies, [], box.settings()),
+    id: item.pendingId,
     email_id: message.id,
-    content_hash: contentHashOf(message),
-    expires_at: hold?.expires_at ?? null,
-    kind: hold?.kind ?? "send",
+    content_hash: item.contentHash(),
+    expires_at: hold.expires_at,
+    kind: hold.kind,
     html: bodies.html,
+    rule: hold.rule,
+    because: hold.because,
+    reasons: hold.reasons,
+    risk: message.record.outbound?.verdict.risk ?? null,
+    quorum: quorumView(box, item),
+    send_at: message.record.outbound?.send_at ?? null,
+    request: null,
   };
 }
 
-export function decisionItem(message: Message, bodies: Bodies, mailbox: Mailbox): DecisionItem {
+/** Characters of each difference that a page shows: a message may have been changed often, and an RPC carries at most 32 MiB. */
+const SHOWN_DIFFERENCE = 32 * 1024;
+const LEFT_OUT = "\\ The rest of the difference is left out.\n";
+
+function shownEdit({ by, at, difference, is_cut }: ReturnType<MailboxBase["messages"]["edits"]>[number]) {
+  if (!is_cut) return { by, at, difference };
+  return { by, at, difference: difference.slice(0, difference.lastIndexOf("\n") + 1) + LEFT_OUT };
+}
+
+/** What the people who decide see of a message. */
+export function decisionItem(box: MailboxBase, message: Message): MessageItem {
   const { record } = message;
   const { outbound, inbound, hold } = record;
+  const bodies = box.messages.bodies(message.seq);
+  const judged = outbound?.verdict ?? judgeByMode(record.mode);
+  const mailbox = box.settings();
   return {
     pending_id: pendingIdOf(message.id),
     email_id: message.id,
-    kind: hold?.kind ?? "send",
+    mailbox_id: mailbox.id,
+    kind: hold?.kind === "inbound" ? "inbound" : "send",
     mailbox_address: mailbox.address,
     oversight_mode: record.mode,
     content: contentOf(message, bodies),
@@ -150,9 +177,17 @@ export function decisionItem(message: Message, bodies: Bodies, mailbox: Mailbox)
     test: outbound?.test ?? false,
     metadata: record.metadata,
     tags: record.tags,
-    held_by: hold?.rule ?? judgeSend(record.mode).rule,
+    held_by: hold?.rule ?? judged.rule,
+    because: hold?.because ?? judged.because,
+    reasons: hold?.reasons ?? [],
+    risk: outbound?.verdict.risk ?? null,
     domain_intelligence: null,
+    send_at: outbound?.send_at ?? null,
+    source: outbound && sourceOf(bodies),
+    edits: box.messages.edits(message.seq, SHOWN_DIFFERENCE).map(shownEdit),
+    quorum: hold ? peopleOf(quorumView(box, { hold })) : { needed: mailbox.quorum, approvals: [] },
     submitted_at: message.created_at,
+    expires_at: hold?.expires_at ?? null,
     authentication: inbound && {
       dkim_result: inbound.authentication.dkim_result,
       spf_result: inbound.authentication.spf_result,
@@ -161,22 +196,52 @@ export function decisionItem(message: Message, bodies: Bodies, mailbox: Mailbox)
   };
 }
 
-/** What an agent is told in words. An exhaustive Record: each first status has its sentence. */
-const FIRST_STATUS_SENTENCE: Record<string, string> = {
+/** The form that pages show. */
+export function peopleOf({ needed, approvals }: PendingItem["quorum"]): MessageItem["quorum"] {
+  return { needed, approvals };
+}
+
+/** The body as it was written. HTML that somebody wrote themselves is edited as the text it says. */
+function sourceOf({ markdown, source, text }: Bodies): MessageItem["source"] {
+  return markdown === null ? { format: "text", text: source ?? text } : { format: "markdown", text: markdown };
+}
+
+/** A verdict as programs get it. */
+export function verdictView({ verdict, rule, because, reasons, mode, risk }: Verdict): SendAnswer["verdict"] {
+  return { outcome: verdict, rule, because, reasons, oversight_mode: mode, risk };
+}
+
+/** What an agent is told in words. An exhaustive Record of where a submission can be placed: each has its sentence. */
+const PLACED_SENTENCE: Record<"pending_send_approval" | "queued" | "scheduled" | "blocked", string> = {
   pending_send_approval: "A human must approve this message before it leaves; it waits in the mailbox's queue.",
   queued: "The message is on its way; read_email says when the recipient's server has taken it.",
+  scheduled: "The message waits for its time; edit_scheduled_email changes it and cancel_message takes it back.",
+  blocked: "A rule of this mailbox blocks the message; it will not be sent.",
 };
 
+/** What the first answer said of a submission. */
 export function sendAnswer(message: Message, mailbox: Mailbox): SendAnswer {
+  return answerOf(message, mailbox, outboundOf(message).first_status);
+}
+
+/** The same of a message as it stands now. */
+export function presentAnswer(message: Message, mailbox: Mailbox): SendAnswer {
+  return answerOf(message, mailbox, message.status as OutboundStatus);
+}
+
+function answerOf(message: Message, mailbox: Mailbox, status: OutboundStatus): SendAnswer {
   const outbound = outboundOf(message);
-  const held = outbound.first_status === "pending_send_approval";
   const sandboxed = " This key is a test key: the message ends in the sandbox and never leaves.";
+  const isStopped = status === "queued" && mailbox.paused;
+  const sentence = isStopped
+    ? "The mailbox's panic switch is on: the message leaves once it is lifted."
+    : ((PLACED_SENTENCE as Partial<Record<OutboundStatus, string>>)[status] ?? "");
   return {
     id: message.id,
     message_id: message.id,
-    status: outbound.first_status,
+    status,
     thread_id: message.thread_id,
-    ...(held && { pending_id: pendingIdOf(message.id) }),
+    ...(status === "pending_send_approval" && { pending_id: pendingIdOf(message.id) }),
     dkim_domain: domainOf(mailbox.address),
     authentication: {
       spf: "checked_by_recipient",
@@ -185,7 +250,10 @@ export function sendAnswer(message: Message, mailbox: Mailbox): SendAnswer {
       identity_signed: false,
     },
     domain_intelligence: null,
-    message: (FIRST_STATUS_SENTENCE[outbound.first_status] ?? "") + (outbound.test ? sandboxed : ""),
+    verdict: verdictView(outbound.verdict),
+    send_at: outbound.send_at,
+    approval_ref: outbound.verdict.approval?.ref ?? null,
+    message: sentence + (outbound.test ? sandboxed : ""),
     ...(outbound.test && { sandbox: true }),
   };
 }

@@ -16,4 +16,31 @@ export const TENANT_SCHEMA: readonly (readonly string[])[] = [
       tries_left INTEGER NOT NULL
     )`,
   ],
+  [
+    // The mailbox whose upgrade the code is for, so that it can be redeemed without repeating the change; null for all others.
+    "ALTER TABLE confirmations ADD COLUMN subject TEXT",
+    // Separation of duties asks for an agent's keys.
+    "CREATE INDEX api_keys_by_agent ON api_keys (json_extract(key, '$.agent_id'))",
+    // What stands still: an agent, or '' for the whole tenant.
+    "CREATE TABLE pauses (agent_id TEXT PRIMARY KEY) WITHOUT ROWID",
+    // How people get into the console. Only the SHA-256 of a link's or session's token is here; `person` is a comparable address.
+    `CREATE TABLE sign_in_links (
+      token_hash TEXT PRIMARY KEY,
+      person TEXT NOT NULL,
+      asked_at INTEGER NOT NULL,
+      expires_at INTEGER NOT NULL,
+      used INTEGER NOT NULL,
+      -- How many of its refusals were recorded.
+      refusals INTEGER NOT NULL
+    ) WITHOUT ROWID`,
+    "CREATE INDEX sign_in_links_by_time ON sign_in_links (asked_at)",
+    `CREATE TABLE sessions (
+      token_hash TEXT PRIMARY KEY,
+      person TEXT NOT NULL,
+      started_at INTEGER NOT NULL,
+      expires_at INTEGER NOT NULL
+    ) WITHOUT ROWID`,
+    "CREATE INDEX sessions_by_person ON sessions (person)",
+    "CREATE INDEX sessions_by_expiry ON sessions (expires_at)",
+  ],
 ];

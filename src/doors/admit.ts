@@ -2,8 +2,9 @@ import { z } from "zod";
 import { ERROR_STATUS, type ErrorCode, type Issue, Refused } from "../errors.ts";
 import { actingAs } from "../operations/acting-agent.ts";
 import { agentId } from "../operations/fields.ts";
-import type { Operation } from "../operations/operation.ts";
+import { isAskedFor, type Operation } from "../operations/operation.ts";
 import type { Caller } from "../oversight/caller.ts";
+import { shownInput } from "./asked.ts";
 import { inputSentence, inputWords } from "./input-words.ts";
 import { MAX_ISSUES, refuseUnstorable, shownPath } from "./limits.ts";
 
@@ -109,14 +110,22 @@ function take(input: Record<string, unknown>, name: string, own: boolean): unkno
   return value;
 }
 
-function idempotencyKeyOf(input: Record<string, unknown>, headers: Headers): string | null {
-  const inBody = take(input, "idempotency_key", false);
-  const inHeader = headers.get("idempotency-key");
+/** A convention that goes by a field or a header, which must agree. */
+function fieldOrHeader(
+  input: Record<string, unknown>,
+  name: string,
+  inHeader: string | null,
+  schema: z.ZodType<string>,
+): string | null {
+  const inBody = take(input, name, false);
   const given = inBody ?? inHeader;
   if (given === null || given === undefined) return null;
-  if (inBody !== undefined && inHeader !== null && inBody !== inHeader) throw differs("idempotency_key");
-  return checked(idempotencyKey, given, "idempotency_key");
+  if (inBody !== undefined && inHeader !== null && inBody !== inHeader) throw differs(name);
+  return checked(schema, given, name);
 }
+
+/** Whether it is one that a human gave is for the mailbox to say. */
+const approvalRef = z.string().regex(/^[A-Za-z0-9_]{1,64}$/);
 
 /** The agent that acts: the body's, else the header's, else the key's own. */
 function agentOf(input: Record<string, unknown>, headers: Headers, ownField: boolean): string | null {
@@ -181,7 +190,13 @@ export function admit(operation: Operation, caller: Caller, raw: RawInput): Admi
   requireScope(operation, caller);
   const fields = inputFields(operation.input);
   const input = gather(raw, fields);
-  const key = idempotencyKeyOf(input, raw.headers);
+  const key = fieldOrHeader(input, "idempotency_key", raw.headers.get("idempotency-key"), idempotencyKey);
   const acting = actingAs(caller, agentOf(input, raw.headers, "agent_id" in fields));
-  return { caller: acting, input: parseInput(operation.input, input), idempotencyKey: key };
+  if (!isAskedFor(operation)) {
+    return { caller: acting, input: parseInput(operation.input, input), idempotencyKey: key };
+  }
+  const approval_ref = fieldOrHeader(input, "approval_ref", raw.headers.get("x-mm-approval"), approvalRef);
+  const parsed = parseInput(operation.input, input);
+  const asked = { operation: operation.name, input: shownInput(parsed), approval_ref };
+  return { caller: { ...acting, asked }, input: parsed, idempotencyKey: key };
 }

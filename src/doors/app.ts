@@ -3,6 +3,7 @@ import { Refused } from "../errors.ts";
 import { OPERATIONS } from "../operations/registry.ts";
 import { masterKeyBytes } from "../store/secrets.ts";
 import { approveRoutes } from "./approve.tsx";
+import { consoleRoutes } from "./console/routes.ts";
 import { docsAnswer } from "./docs-page.tsx";
 import { errorAnswer, refusalAnswer } from "./error-answers.ts";
 import { healthAnswer } from "./health.ts";
@@ -70,6 +71,7 @@ export function createApp(dependencies: DoorDependencies): Hono<AppEnvironment> 
   app.get("/docs", () => docsAnswer());
   app.post("/setup", (context) => setupAnswer(context.req.raw, context.env, dependencies));
   app.route("/", approveRoutes(dependencies.now));
+  app.route("/", consoleRoutes(dependencies));
   addRest(app, dependencies);
   addRpc(app, dependencies);
   addMethodNotAllowed(app);

@@ -1,4 +1,5 @@
 import { createHash, timingSafeEqual } from "node:crypto";
+import { canonical } from "../canonical-json.ts";
 import { Refused } from "../errors.ts";
 import type { Caller, Door } from "../oversight/caller.ts";
 import { findKey, type KeyRow } from "../store/directory.ts";
@@ -65,4 +66,22 @@ export async function authenticate(db: D1Database, headers: Headers, via: Door, 
     test: row.test,
     via,
   };
+}
+
+/**
+ * Asks again who asks, before a call that took long is answered: what a key learns, it learns no later than 5 seconds after it
+ * was revoked or bound elsewhere, however long it waited.
+ * @param before the caller as `authenticate` gave it when the call came in.
+ * @throws {Refused} `invalid_key` if the key was revoked meanwhile; `unavailable` if what it may do has changed.
+ */
+export async function authenticateAgain(
+  db: D1Database,
+  headers: Headers,
+  before: Caller,
+  now: () => number,
+): Promise<void> {
+  const after = await authenticate(db, headers, before.via, now);
+  if (canonical(after) !== canonical(before)) {
+    throw new Refused("unavailable", "This API key was changed while the call was under way; repeat the call.");
+  }
 }

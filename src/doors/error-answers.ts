@@ -10,11 +10,18 @@ function retryAfter(status: number, detail: Record<string, unknown> | undefined)
   return typeof said === "number" ? said : (RETRY_AFTER[status] ?? null);
 }
 
-/** @returns the answer to a refusal. */
-export function refusalAnswer(
-  { code, error, hint, issues, detail }: Refusal,
-  headers: Record<string, string> = {},
-): Response {
+/** What waits for a human is no error: the call may be repeated as it is once they have allowed it. */
+function heldAnswer({ error, hint, detail }: Refusal, headers: Record<string, string>): Response {
+  return Response.json(
+    { ...detail, ...(hint !== undefined && { hint }), message: error },
+    { status: ERROR_STATUS.held, headers },
+  );
+}
+
+/** @returns the answer to a refusal; 202 without `error` and `code` where a human is asked first. */
+export function refusalAnswer(refusal: Refusal, headers: Record<string, string> = {}): Response {
+  if (refusal.code === "held") return heldAnswer(refusal, headers);
+  const { code, error, hint, issues, detail } = refusal;
   const status = ERROR_STATUS[code];
   const wait = retryAfter(status, detail);
   return Response.json(

@@ -15,9 +15,9 @@ function keepsAnswers({ effect, rest }: Operation): boolean {
 }
 
 /**
- * Answers a call, and the same call again with the first answer. Only 200 and 201 are kept: what was refused or waits for the
- * operator may be tried again. A crash between the work and the keeping does the work again, which its own state makes safe: a
- * decision is taken once, a mailbox is made once.
+ * Answers a call, and the same call again with the first answer. What was refused, or waits for the operator, may be tried
+ * again; a 202 is kept only where what was made waits as what it is. A crash between the work and the keeping does the work
+ * again, which its own state makes safe: a decision is taken once, a mailbox is made once.
  * @throws {Refused} `idempotency_conflict` for the same key with another call.
  */
 export async function answerOnce(
@@ -37,7 +37,7 @@ export async function answerOnce(
     throw new Refused("idempotency_conflict", "This idempotency key was used within 24 hours for another call.");
   }
   const answer = await work();
-  if ("body" in answer && answer.status !== 202) {
+  if ("body" in answer && (answer.status !== 202 || operation.waitsItself)) {
     const body = JSON.stringify(answer.body);
     // The work is done: that its answer could not be kept (the key may have revoked itself) must not make it look undone.
     await callTenant(env, caller.tenant_id, (tenant) =>

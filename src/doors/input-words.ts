@@ -26,7 +26,7 @@ const UNITS: Readonly<Record<string, readonly [one: string, many: string]>> = {
   array: ["entry", "entries"],
 };
 
-const INSTANT = "must be a date and time in ISO 8601, such as 2026-11-21T10:00:00Z";
+const INSTANT = "must be a date and time with its zone, such as 2026-11-21T10:00:00Z";
 const FORMATS: Readonly<Record<string, string>> = { date: INSTANT, datetime: INSTANT };
 const OTHER_FORMAT = "is not in the form that is needed";
 const NEEDED = "is needed";

@@ -1,9 +1,10 @@
 import { z } from "zod";
 import { ERROR_STATUS } from "../errors.ts";
-import type { Operation, RestBinding } from "../operations/operation.ts";
+import { isAskedFor, type Operation, type RestBinding } from "../operations/operation.ts";
 import { OPERATIONS } from "../operations/registry.ts";
 import { LONGEST_NOTE } from "../pages/decision.tsx";
 import { inputFields, TAGS_FORM } from "./admit.ts";
+import { CHOICES } from "./approve/form.ts";
 
 /** OpenAPI 3.1, generated from the operations; nothing here knows any of them by name. */
 
@@ -25,6 +26,12 @@ function jsonSchema(schema: z.ZodType, io: "input" | "output"): JsonSchema {
   return rest;
 }
 
+const APPROVAL = {
+  type: "string",
+  maxLength: 64,
+  description: "The human's approval of this very call, where the mailbox's mode asks for one",
+};
+
 /** The input's fields and the conventions' beside them: what `admit` takes of every call. */
 function inputSchema(operation: Operation): ObjectSchema {
   const { properties, required } = jsonSchema(operation.input, "input") as Partial<ObjectSchema>;
@@ -32,6 +39,9 @@ function inputSchema(operation: Operation): ObjectSchema {
     idempotency_key: { type: "string", maxLength: 255, description: "The same as the Idempotency-Key header" },
     ...(!("agent_id" in inputFields(operation.input)) && {
       agent_id: { type: "string", description: "The agent that acts; the same as the X-MM-Agent header" },
+    }),
+    ...(isAskedFor(operation) && {
+      approval_ref: { ...APPROVAL, description: `${APPROVAL.description}; the same as the X-MM-Approval header` },
     }),
   };
   return { properties: { ...properties, ...convention }, required: required ?? [] };
@@ -55,6 +65,10 @@ const HEADER_PARAMETERS: JsonSchema[] = [
   parameter("Idempotency-Key", "header", { type: "string", maxLength: 255 }, false),
   parameter("X-MM-Agent", "header", { type: "string", description: "The agent that acts" }, false),
 ];
+
+function approvalHeader(operation: Operation): JsonSchema[] {
+  return isAskedFor(operation) ? [parameter("X-MM-Approval", "header", APPROVAL, false)] : [];
+}
 
 /** `metadata.<key>` is how a query writes a member of a map (deepObject is not). */
 function queryParameter(name: string, schema: JsonSchema, required: boolean): JsonSchema {
@@ -88,7 +102,11 @@ function responses(operation: Operation): JsonSchema {
     ? { "application/octet-stream": { schema: { type: "string", format: "binary" } } }
     : { "application/json": { schema: jsonSchema(operation.output, "output") } };
   const errors = COMMON_ERRORS.map((status) => [String(status), { $ref: "#/components/responses/Error" }]);
-  return { "2XX": { description: operation.summary, content }, ...Object.fromEntries(errors) };
+  return {
+    "2XX": { description: operation.summary, content },
+    ...(isAskedFor(operation) && { "202": { $ref: "#/components/responses/Held" } }),
+    ...Object.fromEntries(errors),
+  };
 }
 
 function describe(operation: Operation, operationId: string): JsonSchema {
@@ -110,7 +128,11 @@ function restOperation(operation: Operation, { method, path }: RestBinding, oper
   if (method !== "GET") {
     const form = input.properties[TAGS_FORM];
     if (form) parameters.push(parameter("tags", "query", form, false));
-    return { ...described, parameters: [...parameters, ...HEADER_PARAMETERS], requestBody: body(input, inPath) };
+    return {
+      ...described,
+      parameters: [...parameters, ...HEADER_PARAMETERS, ...approvalHeader(operation)],
+      requestBody: body(input, inPath),
+    };
   }
   const query = Object.entries(input.properties)
     .filter(
@@ -120,14 +142,14 @@ function restOperation(operation: Operation, { method, path }: RestBinding, oper
         (name !== "agent_id" || "agent_id" in inputFields(operation.input)),
     )
     .map(([name, schema]) => queryParameter(name, schema, input.required.includes(name)));
-  return { ...described, parameters: [...parameters, ...query] };
+  return { ...described, parameters: [...parameters, ...query, ...approvalHeader(operation)] };
 }
 
 function rpcOperation(operation: Operation): JsonSchema {
   return {
     ...describe(operation, `rpc_${operation.name}`),
     tags: ["RPC"],
-    parameters: HEADER_PARAMETERS,
+    parameters: [...HEADER_PARAMETERS, ...approvalHeader(operation)],
     requestBody: body(inputSchema(operation), []),
   };
 }
@@ -142,8 +164,12 @@ const DECISION_FORM: JsonSchema = {
   required: ["csrf", "decision"],
   properties: {
     csrf: { type: "string", description: "The secret that the page's form carries" },
-    decision: { type: "string", enum: ["approve", "reject"] },
+    content_hash: { type: "string", description: "The content that the page showed" },
+    decision: { type: "string", enum: [...CHOICES] },
     note: { type: "string", maxLength: LONGEST_NOTE },
+    subject: { type: "string", description: "With approve_edited: the subject to send" },
+    body: { type: "string", description: "With approve_edited: the text to send, in the form that the page gave" },
+    without: { type: "array", items: { type: "string" }, description: "With approve_edited: who is not to get it" },
   },
 };
 
@@ -214,7 +240,7 @@ const ERROR_SCHEMA: JsonSchema = {
   required: ["error", "code"],
   properties: {
     error: { type: "string", description: "One plain sentence" },
-    code: { type: "string", enum: Object.keys(ERROR_STATUS) },
+    code: { type: "string", enum: Object.keys(ERROR_STATUS).filter((code) => code !== "held") },
     hint: { type: "string" },
     issues: {
       type: "array",
@@ -224,6 +250,18 @@ const ERROR_SCHEMA: JsonSchema = {
         properties: { path: { type: "string" }, message: { type: "string" } },
       },
     },
+  },
+};
+
+const HELD_SCHEMA: JsonSchema = {
+  type: "object",
+  required: ["status", "pending_id", "expires_at", "hint", "message"],
+  properties: {
+    status: { const: "pending" },
+    pending_id: { type: "string", description: "For get_pending, which tells the approval_ref once a human approved" },
+    expires_at: { type: ["string", "null"], description: "ISO 8601 UTC; null: it waits for ever" },
+    hint: { type: "string" },
+    message: { type: "string", description: "One plain sentence" },
   },
 };
 
@@ -247,8 +285,12 @@ export function openApiDocument(publicUrl: string) {
     paths: paths(),
     components: {
       securitySchemes: { key: { type: "http", scheme: "bearer", description: "An mm_live_ or mm_test_ key" } },
-      schemas: { Error: ERROR_SCHEMA },
+      schemas: { Error: ERROR_SCHEMA, Held: HELD_SCHEMA },
       responses: {
+        Held: {
+          description: "Not done: a human is asked first. Repeat the call with `approval_ref` once they have approved.",
+          content: { "application/json": { schema: { $ref: "#/components/schemas/Held" } } },
+        },
         Error: {
           description: "A refusal",
           content: { "application/json": { schema: { $ref: "#/components/schemas/Error" } } },

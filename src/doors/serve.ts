@@ -2,7 +2,7 @@ import type { Context } from "hono";
 import type { Env } from "../env.ts";
 import type { Answer, Operation } from "../operations/operation.ts";
 import { admit, requireScope } from "./admit.ts";
-import { authenticate } from "./authentication.ts";
+import { authenticate, authenticateAgain, REMEMBERED_MS } from "./authentication.ts";
 import { errorAnswer } from "./error-answers.ts";
 import { answerOnce } from "./idempotency.ts";
 import { readJsonBody } from "./limits.ts";
@@ -55,6 +55,7 @@ export async function serve(
 ): Promise<Response> {
   const { env, req } = context;
   try {
+    const asked = now();
     const caller = await authenticate(env.DB, req.raw.headers, "rest", now);
     requireScope(operation, caller);
     const body = req.method === "GET" ? undefined : await readJsonBody(req.raw);
@@ -64,7 +65,11 @@ export async function serve(
       body,
       headers: req.raw.headers,
     });
-    return toResponse(await answerOnce(env, operation, admitted, now));
+    const answer = await answerOnce(env, operation, admitted, now);
+    // What was written is done and is said to be; what was only read is not for a key that was withdrawn while it waited.
+    if (operation.effect === "read" && now() - asked >= REMEMBERED_MS)
+      await authenticateAgain(env.DB, req.raw.headers, caller, now);
+    return toResponse(answer);
   } catch (error) {
     return errorAnswer(error, operation.name);
   }

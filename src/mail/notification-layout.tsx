@@ -1,4 +1,5 @@
 import type { Child, FC } from "hono/jsx";
+import type { Fact } from "./notification-text.ts";
 
 /**
  * The look of mail to people, in the HTML that mail programs understand: tables for structure, styles on the elements, no
@@ -90,8 +91,17 @@ export const Paragraph: FC<{ soft?: boolean; small?: boolean; children?: Child }
   </p>
 );
 
+/** One of several things in a mail. */
+export const Heading: FC<{ children?: Child }> = ({ children }) => (
+  <h2
+    style={`margin:24px 0 8px;padding-top:20px;border-top:1px solid #dcdfe4;font-size:17px;line-height:1.35;${FONT};${INK};${WRAP}`}
+  >
+    <bdi>{children}</bdi>
+  </h2>
+);
+
 /** Labels with their values, such as From, To and Subject. Values from outside keep their own direction. */
-export const Facts: FC<{ facts: readonly (readonly [label: string, value: string])[] }> = ({ facts }) => (
+export const Facts: FC<{ facts: readonly Fact[] }> = ({ facts }) => (
   <table role="presentation" width="100%" cellpadding="0" cellspacing="0" border={0} style="margin:0 0 16px">
     <tbody>
       {facts.map(([label, value]) => (

@@ -25,7 +25,7 @@ export function oneLine(text: string, limit = LONGEST_VALUE, context: TextContex
   return shorten(withoutLinks(makeVisible(line, context)), limit);
 }
 
-/** @returns the subject of a mail of ours that quotes someone else's: our words come first, and the quote cannot end itself. */
+/** @returns our words and after them, in quotes, someone else's: they are one bounded line, and the quote cannot end itself. */
 export function quotingSubject(ours: string, theirs: string): string {
   const quote = oneLine(theirs, 70).replace(/[“”„‟«»"]/g, "'");
   return `${ours}: ${quote === "" ? "(no subject)" : `“${quote}”`}`;
@@ -43,8 +43,11 @@ export function people(list: readonly MailAddress[]): string {
   return list.length > MOST_PEOPLE ? `${listed} and ${list.length - MOST_PEOPLE} more` : listed;
 }
 
+/** A label and its value, already fit for a mail. */
+export type Fact = readonly [label: string, value: string];
+
 /** From, all recipients and subject, as labels and values. */
-export function envelopeFacts(content: MessageContent): [label: string, value: string][] {
+export function envelopeFacts(content: MessageContent): Fact[] {
   const lists: [string, readonly MailAddress[]][] = [
     ["Answers to", content.reply_to],
     ["To", content.to],
@@ -55,15 +58,19 @@ export function envelopeFacts(content: MessageContent): [label: string, value: s
   const more = content.attachments.length > MOST_PEOPLE ? ` and ${content.attachments.length - MOST_PEOPLE} more` : "";
   return [
     ["From", person(content.from)],
-    ...lists.filter(([, list]) => list.length > 0).map(([label, list]): [string, string] => [label, people(list)]),
+    ...lists.filter(([, list]) => list.length > 0).map(([label, list]): Fact => [label, people(list)]),
     ["Subject", oneLine(content.subject) || "(no subject)"],
-    ...(files.length > 0 ? [["Files", files.join(", ") + more] as [string, string]] : []),
+    ...(files.length > 0 ? [["Files", files.join(", ") + more] as const] : []),
   ];
 }
 
-/** @returns the beginning of a message's text, at most `lines` lines and `characters` characters, visible and without links. */
-export function excerpt(content: MessageContent, lines: number, characters: number): string {
-  const whole = content.text ?? (content.html === null ? "" : htmlToPlainText(content.html));
+/** @returns the beginning of a message's text, as `excerpt` makes it. */
+export function bodyExcerpt(content: MessageContent, lines: number, characters: number): string {
+  return excerpt(content.text ?? (content.html === null ? "" : htmlToPlainText(content.html)), lines, characters);
+}
+
+/** @returns the beginning of a text, at most `lines` lines and `characters` characters, visible and without links. */
+export function excerpt(whole: string, lines: number, characters: number): string {
   const text = whole
     .replace(/\r\n?/g, "\n")
     .replace(/[\u2028\u2029]/g, "\n")
@@ -86,7 +93,7 @@ export function barred(text: string): string {
 }
 
 /** @returns labels and values in two columns. */
-export function factLines(facts: readonly (readonly [label: string, value: string])[]): string {
+export function factLines(facts: readonly Fact[]): string {
   const width = Math.max(...facts.map(([label]) => label.length)) + 2;
   return facts.map(([label, value]) => `${`${label}:`.padEnd(width)}${value}`).join("\n");
 }

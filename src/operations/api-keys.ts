@@ -1,12 +1,13 @@
 import { z } from "zod";
-import type { NewApiKey } from "../../durable-objects/tenant-rpc.ts";
+import type { ApiKeyChange, NewApiKey } from "../../durable-objects/tenant-rpc.ts";
 import { Refused, unwrap } from "../errors.ts";
 import { isId } from "../ids.ts";
-import type { Caller, Scope } from "../oversight/caller.ts";
+import type { Scope } from "../oversight/caller.ts";
+import { isConflicting, whatNewKeyGivesAway } from "../oversight/key-powers.ts";
 import { callTenant, notFound, routingOrNotFound } from "../store/mailbox-client.ts";
 import { agentId, approvalCode, cursor, flag, headerText, limit } from "./fields.ts";
 import { defineOperation, type OperationContext } from "./operation.ts";
-import { operatorApproval, pendingApprovalShape } from "./operator-approval.ts";
+import { operatorApproval, pendingApprovalShape, withApproval } from "./operator-approval.ts";
 import { foreignCursor } from "./page-cursor.ts";
 import { ownMailboxId } from "./references.ts";
 import { apiKeyShape, scopeSchema } from "./shapes.ts";
@@ -21,16 +22,12 @@ export const keyScopes = z
   .transform((scopes) => [...new Set(scopes)]);
 const MAX_BOUND_MAILBOXES = 100;
 
+const boundMailboxes = z.array(z.string().max(64)).min(1).max(MAX_BOUND_MAILBOXES).nullable().optional();
+
 const createIn = z.strictObject({
   name: keyName,
   scopes: keyScopes,
-  mailbox_ids: z
-    .array(z.string().max(64))
-    .min(1)
-    .max(MAX_BOUND_MAILBOXES)
-    .nullable()
-    .optional()
-    .describe("Bind the key to these mailboxes"),
+  mailbox_ids: boundMailboxes.describe("Bind the key to these mailboxes"),
   agent_id: agentId.nullable().optional().describe("Bind the key to this agent"),
   test: flag.optional().describe("An mm_test_ key: what it sends never leaves"),
   approval_code: approvalCode,
@@ -38,14 +35,14 @@ const createIn = z.strictObject({
 
 /** @throws {Refused} `conflicting_scopes` if one key would both send and approve. */
 export function refuseConflict(scopes: readonly Scope[]): void {
-  if (!scopes.includes("send") || !scopes.includes("oversight")) return;
+  if (!isConflicting(scopes)) return;
   throw new Refused("conflicting_scopes", "One key cannot both send and approve.", {
     hint: "Make two keys: one with send for the agent, one with oversight for whoever approves.",
   });
 }
 
 /**
- * What a key may hand on: nothing it is bound out of itself. Scopes are another matter, see `whatKeyGivesAway`.
+ * What a key may hand on: nothing it is bound out of itself. Scopes are another matter, see `whatNewKeyGivesAway`.
  * @returns the key to make.
  */
 async function keyOf(context: OperationContext, input: z.output<typeof createIn>): Promise<NewApiKey> {
@@ -54,12 +51,7 @@ async function keyOf(context: OperationContext, input: z.output<typeof createIn>
   const mailbox_ids = input.mailbox_ids
     ? [...new Set(input.mailbox_ids)]
     : caller.mailbox_ids && [...caller.mailbox_ids];
-  for (const id of mailbox_ids ?? []) {
-    if (!isId("mbx", id) || (await ownMailboxId(context, routingOrNotFound(id))) !== id) throw notFound();
-    if (caller.mailbox_ids?.includes(id) === false) {
-      throw new Refused("mailbox_not_allowed", "This key is bound to other mailboxes and cannot hand this one on.");
-    }
-  }
+  await refuseForeign(context, mailbox_ids);
   const agent_id = input.agent_id ?? caller.bound_agent_id;
   if (caller.bound_agent_id !== null && agent_id !== caller.bound_agent_id) {
     throw new Refused("agent_not_allowed", "This key is bound to another agent and cannot make a key for this one.");
@@ -67,19 +59,14 @@ async function keyOf(context: OperationContext, input: z.output<typeof createIn>
   return { name: input.name, scopes: input.scopes, mailbox_ids, agent_id, test: input.test ?? caller.test };
 }
 
-/** Scopes by which a key oversees or administers. Reading and sending stay under each mailbox's mode, whoever does it. */
-const POWERFUL: readonly Scope[] = ["oversight", "admin"];
-
-/** @returns what the operator has to allow before this key is made, in words; null if nothing. */
-export function whatKeyGivesAway(caller: Caller, key: NewApiKey): string | null {
-  const powers = key.scopes.filter((scope) => POWERFUL.includes(scope));
-  const given = [
-    ...(powers.length ? [`a new key named “${key.name}” may ${powers.join(" and ")}`] : []),
-    ...(caller.test && !key.test ? [`a test key makes the key “${key.name}”, whose mail does leave`] : []),
-  ];
-  if (given.length === 0) return null;
-  const where = key.mailbox_ids === null ? "in all mailboxes" : `in ${key.mailbox_ids.join(", ")}`;
-  return `${given.join("; ")} (scopes ${key.scopes.join(", ")}, ${where}).`;
+/** @throws {Refused} `not_found` for a mailbox that is not the tenant's; `mailbox_not_allowed` for one that the caller is bound out of. */
+async function refuseForeign(context: OperationContext, mailboxIds: readonly string[] | null): Promise<void> {
+  for (const id of mailboxIds ?? []) {
+    if (!isId("mbx", id) || (await ownMailboxId(context, routingOrNotFound(id))) !== id) throw notFound();
+    if (context.caller.mailbox_ids?.includes(id) === false) {
+      throw new Refused("mailbox_not_allowed", "This key is bound to other mailboxes and cannot hand this one on.");
+    }
+  }
 }
 
 export const createApiKey = defineOperation({
@@ -104,8 +91,10 @@ export const createApiKey = defineOperation({
     }
     const { env, caller } = context;
     const key = await keyOf(context, input);
-    const words = whatKeyGivesAway(caller, key);
+    const words = whatNewKeyGivesAway(caller, key);
     if (words !== null) {
+      // Nobody is asked for what could not be made.
+      unwrap(await callTenant(env, caller.tenant_id, (tenant) => tenant.mayMakeKeys([key])));
       const waiting = await operatorApproval(context, { operation: "create_api_key", input, words });
       if (waiting) return { status: 202, body: waiting };
     }
@@ -130,6 +119,55 @@ export const listApiKeys = defineOperation({
       tenant.listKeys(caller, { limit, cursor: cursor ?? null }),
     );
     return { status: 200, body: unwrap(page) };
+  },
+});
+
+const updateIn = z
+  .strictObject({
+    id: z.string().min(1).max(64),
+    name: keyName.optional(),
+    scopes: keyScopes.optional(),
+    mailbox_ids: boundMailboxes.describe("The mailboxes that the key is bound to; null: all"),
+    agent_id: agentId.nullable().optional().describe("The agent that the key is bound to; null: any"),
+    approval_code: approvalCode,
+  })
+  .refine(
+    ({ id: _id, approval_code: _code, ...change }) => Object.values(change).some((value) => value !== undefined),
+    {
+      error: "names nothing to change",
+    },
+  );
+
+function keyChangeOf({
+  id: _id,
+  approval_code: _code,
+  mailbox_ids,
+  ...change
+}: z.output<typeof updateIn>): ApiKeyChange {
+  const given = { ...change, mailbox_ids: mailbox_ids && [...new Set(mailbox_ids)] };
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+}
+
+export const updateApiKey = defineOperation({
+  name: "update_api_key",
+  summary:
+    "Changes a key. Narrowing works within 5 seconds everywhere; whatever widens it waits for the operator's code.",
+  scope: ["admin"],
+  effect: "administer",
+  input: updateIn,
+  output: z.union([apiKeyShape, pendingApprovalShape]),
+  rest: [{ method: "PATCH", path: "/v1/api-keys/{id}" }],
+  async handler(context, input) {
+    const { env, caller } = context;
+    const { id } = input;
+    if (!isId("key", id)) throw notFound();
+    const change = keyChangeOf(input);
+    if (change.scopes) refuseConflict(change.scopes);
+    await refuseForeign(context, change.mailbox_ids ?? null);
+    const outcome = await withApproval(context, { operation: "update_api_key", input }, async (approvedWords) =>
+      unwrap(await callTenant(env, caller.tenant_id, (tenant) => tenant.updateKey(caller, id, change, approvedWords))),
+    );
+    return "waiting" in outcome ? { status: 202, body: outcome.waiting } : { status: 200, body: outcome.made.key };
   },
 });
 

@@ -68,9 +68,3 @@ export function decodeAttachments(attachments: readonly AttachmentIn[]): Attachm
     return { name, content_type, disposition: "attachment", content_id: null, bytes };
   });
 }
-
-/** @returns how many octets a file takes in a message: base64 in lines of 76 characters (RFC 2045 §6.8). */
-export function encodedSize(octets: number): number {
-  const characters = Math.ceil(octets / 3) * 4;
-  return characters + Math.ceil(characters / 76) * 2;
-}

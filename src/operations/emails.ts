@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { StoredEmail } from "../../durable-objects/mailbox-rpc.ts";
+import type { InboxQuery, StoredEmail } from "../../durable-objects/mailbox-rpc.ts";
 import { isId } from "../ids.ts";
 import { INBOUND_STATUSES, OUTBOUND_STATUSES, type Status } from "../oversight/statuses.ts";
 import { readBodies } from "../store/mail-store.ts";
@@ -22,6 +22,20 @@ const words = z.string().min(1).max(256);
 /** The object skips at most this many; beyond it a cursor goes on. */
 const MAX_OFFSET = 1_000;
 
+/** The object binds two values for each, and SQLite takes a hundred. */
+const MAX_METADATA_FILTERS = 20;
+
+/** Filters that make sense of mail that has just come, too. */
+export const arrivalFilters = {
+  sender: words.optional().describe("Part of the sender's address or name"),
+  subject_contains: words.optional(),
+  q: z.string().min(1).max(512).optional().describe("Full text: people, subject and body"),
+  has_attachments: flag.optional(),
+  thread_id: z.string().max(64).optional(),
+  dkim_result: z.string().min(1).max(32).optional(),
+  since_id: z.string().max(64).optional().describe("Only what came after this message, the oldest first"),
+};
+
 const inboxFields = z.strictObject({
   ...mailboxNames,
   limit,
@@ -29,23 +43,45 @@ const inboxFields = z.strictObject({
   offset: wholeNumber(0, MAX_OFFSET).default(0),
   status: statuses.optional(),
   direction: z.enum(["inbound", "outbound"]).optional(),
-  sender: words.optional().describe("Part of the sender's address or name"),
-  subject_contains: words.optional(),
-  q: z.string().min(1).max(512).optional().describe("Full text: people, subject and body"),
+  ...arrivalFilters,
   date_after: instant.optional(),
   date_before: instant.optional(),
-  has_attachments: flag.optional(),
   tag: z.string().min(1).max(321).optional().describe("key, or key:value"),
-  thread_id: z.string().max(64).optional(),
-  dkim_result: z.string().min(1).max(32).optional(),
-  since_id: z.string().max(64).optional().describe("Only what came after this message, the oldest first"),
   unread_only: flag.default(false),
   metadata: z
     .record(z.string().min(1).max(128), z.string().max(1_024))
+    .refine((filters) => Object.keys(filters).length <= MAX_METADATA_FILTERS, {
+      error: `may have at most ${MAX_METADATA_FILTERS} entries`,
+    })
     .default({})
     .describe("metadata.<key>=<value> in a query"),
   tags: tagsForm,
 });
+
+type Given<T> = { [Name in keyof T]?: T[Name] | undefined };
+
+/** @returns the object's query; what is not given does not filter. */
+export function inboxQuery(given: Given<InboxQuery>): InboxQuery {
+  return {
+    limit: given.limit ?? 20,
+    cursor: given.cursor ?? null,
+    offset: given.offset ?? 0,
+    status: given.status ?? null,
+    direction: given.direction ?? null,
+    sender: given.sender ?? null,
+    subject_contains: given.subject_contains ?? null,
+    q: given.q ?? null,
+    date_after: given.date_after ?? null,
+    date_before: given.date_before ?? null,
+    has_attachments: given.has_attachments ?? null,
+    tag: given.tag ?? null,
+    thread_id: given.thread_id ?? null,
+    dkim_result: given.dkim_result ?? null,
+    since_id: given.since_id ?? null,
+    unread_only: given.unread_only ?? false,
+    metadata: given.metadata ?? {},
+  };
+}
 
 export const checkInbox = defineOperation({
   name: "check_inbox",
@@ -60,25 +96,7 @@ export const checkInbox = defineOperation({
   rest: [{ method: "GET", path: "/v1/mailboxes/{mailbox_id}/emails" }],
   async handler(context, { mailbox, tags, ...filters }) {
     const page = await callMailbox(context.env, await findMailbox(context, mailbox), (object) =>
-      object.list(context.caller, {
-        limit: filters.limit,
-        cursor: filters.cursor ?? null,
-        offset: filters.offset,
-        status: filters.status ?? null,
-        direction: filters.direction ?? null,
-        sender: filters.sender ?? null,
-        subject_contains: filters.subject_contains ?? null,
-        q: filters.q ?? null,
-        date_after: filters.date_after ?? null,
-        date_before: filters.date_before ?? null,
-        has_attachments: filters.has_attachments ?? null,
-        tag: filters.tag ?? null,
-        thread_id: filters.thread_id ?? null,
-        dkim_result: filters.dkim_result ?? null,
-        since_id: filters.since_id ?? null,
-        unread_only: filters.unread_only,
-        metadata: filters.metadata,
-      }),
+      object.list(context.caller, inboxQuery(filters)),
     );
     return { status: 200, body: { ...page, emails: page.emails.map((email) => formedTags(email, tags)) } };
   },

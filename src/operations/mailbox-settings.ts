@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { MailboxChange } from "../../durable-objects/mailbox-rpc.ts";
 import type { Env } from "../env.ts";
 import { Refused } from "../errors.ts";
 import {
@@ -8,8 +9,10 @@ import {
   parseAddresses,
   refuseControlCharacters,
 } from "../mail/address.ts";
-import { addresses, flag, headerText, octets } from "./fields.ts";
-import { modeSchema } from "./shapes.ts";
+import { contradictions, type DecidingSettings } from "../oversight/settings-loosening.ts";
+import { approversIn, readApprovers, readDelegations } from "./approvers.ts";
+import { addresses, flag, headerText, octets, wholeNumber } from "./fields.ts";
+import { modeSchema, NOTIFY_RHYTHMS } from "./shapes.ts";
 
 /** The settings of a mailbox as they come in, for create_mailbox, update_mailbox and the set-up. */
 
@@ -18,17 +21,69 @@ const MAX_NAME_CHARACTERS = 128;
 const MAX_SIGNATURE_OCTETS = 4 * 1024;
 /** FORMATS.md §1: the address enters claims in header lines that are never folded. */
 const MAX_ADDRESS_OCTETS = 86;
+const DAY_SECONDS = 24 * 3600;
+/** Whoever is asked needs some time, and an item some time to be seen; nobody comes back to what waits for longer. */
+const ESCALATE_SECONDS = { least: 60, most: 30 * DAY_SECONDS };
+const EXPIRE_SECONDS = { least: 300, most: 365 * DAY_SECONDS };
 
 export const mailboxSettingsIn = {
   display_name: headerText(MAX_NAME_CHARACTERS).nullable().optional(),
   oversight_mode: modeSchema.optional(),
-  approver_email: z.string().max(320).nullable().optional().describe("Who decides; null: the operator"),
+  ...approversIn,
+  escalate_after: wholeNumber(ESCALATE_SECONDS.least, ESCALATE_SECONDS.most)
+    .nullable()
+    .optional()
+    .describe("Seconds after which the next approver is asked; null: all are asked at once"),
+  expires_after: wholeNumber(EXPIRE_SECONDS.least, EXPIRE_SECONDS.most)
+    .nullable()
+    .optional()
+    .describe("Seconds after which what nobody decided has expired; null: never"),
+  notify: z.enum(NOTIFY_RHYTHMS).optional().describe("How people are told of what waits"),
+  paused: flag.optional().describe("The panic switch: nothing leaves until it is lifted, and nothing is lost"),
+  default_gate_timing: z
+    .enum(["gate_first", "schedule_first"])
+    .optional()
+    .describe("Whether mail for later is decided now, or once its time has come"),
+  scheduling_enabled: flag.optional().describe("Whether mail may be scheduled for later"),
+  risk_threshold: z
+    .unknown()
+    .optional()
+    .refine((value) => value === undefined, { error: "is only shown here; set_policy sets it, as risk_block" })
+    .describe("Not taken: set_policy sets it, as risk_block"),
   ai_disclosure: flag.optional().describe("Whether its mail says that an AI wrote it"),
   auto_cc: addresses.optional(),
   auto_bcc: addresses.optional(),
   signature_block: octets(MAX_SIGNATURE_OCTETS).nullable().optional(),
   oversight_keys_may_decide: flag.optional().describe("Whether keys with oversight may decide in place of people"),
 };
+
+type SettingsIn = z.output<z.ZodObject<typeof mailboxSettingsIn>>;
+/** Settings as they are stored, but for whom of the people the operator has confirmed. */
+export type ReadSettings = Omit<MailboxChange, "approvers_pending">;
+
+/**
+ * Reads what an input says of a mailbox's settings.
+ * @param path the input's own, for the paths of issues: empty, or `mailboxes.0.`.
+ * @returns the settings that it names.
+ * @throws {Refused} for a person or copy that is not taken.
+ */
+export async function readSettings(env: Env, input: SettingsIn, path = ""): Promise<ReadSettings> {
+  const { approver_email, approvers, delegations, auto_cc, auto_bcc, risk_threshold: _shown, ...others } = input;
+  const settings = {
+    ...others,
+    approvers: await readApprovers(env, { approver_email, approvers }, path),
+    delegations: await readDelegations(env, delegations, path),
+    auto_cc: readCopies(auto_cc, `${path}auto_cc`),
+    auto_bcc: readCopies(auto_bcc, `${path}auto_bcc`),
+  };
+  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
+}
+
+/** @throws {Refused} `invalid_input` for settings that contradict each other, with an issue for each. */
+export function refuseContradictions(settings: DecidingSettings, path = ""): void {
+  const issues = contradictions(settings).map((issue) => ({ ...issue, path: `${path}${issue.path}` }));
+  if (issues[0]) throw new Refused("invalid_input", `${issues[0].path} ${issues[0].message}.`, { issues });
+}
 
 /** @returns addresses that get a copy of everything. @throws {Refused} for one that cannot be an address. */
 export function readCopies(given: string | string[] | undefined, field: string): string[] | undefined {

@@ -1,18 +1,25 @@
 import { z } from "zod";
 import type { MailboxChange } from "../../durable-objects/mailbox-rpc.ts";
 import { Refused } from "../errors.ts";
-import { isId } from "../ids.ts";
+import { isId, type RoutingNumber } from "../ids.ts";
+import { peopleOf, withPeople } from "../oversight/overseers.ts";
 import { listMailboxes } from "../store/directory.ts";
-import { callMailbox, callTenant } from "../store/mailbox-client.ts";
+import { callMailbox } from "../store/mailbox-client.ts";
 import { approvalCode, cursor, flag, limit } from "./fields.ts";
-import { mailboxSettingsIn, readCopies, readMailboxAddress } from "./mailbox-settings.ts";
+import { mailboxSettingsIn, readMailboxAddress, readSettings, refuseContradictions } from "./mailbox-settings.ts";
 import { defaultPlan, isReserved, type MailboxPlan, makeMailbox, whatPlanGivesAway } from "./new-mailbox.ts";
 import { defineOperation, type OperationContext } from "./operation.ts";
-import { operatorApproval, pendingApprovalShape } from "./operator-approval.ts";
+import {
+  type Loosening,
+  operatorApproval,
+  type PendingApproval,
+  pendingApprovalShape,
+  withApproval,
+} from "./operator-approval.ts";
 import { foreignCursor } from "./page-cursor.ts";
-import { personAddress } from "./people.ts";
+import { confirmPeople, reservePeople, unconfirmedOf } from "./people.ts";
 import { findMailbox, mailboxNames, mailboxOf } from "./references.ts";
-import { mailboxShape } from "./shapes.ts";
+import { type Mailbox, mailboxShape } from "./shapes.ts";
 
 const createIn = z
   .strictObject({
@@ -27,22 +34,16 @@ const createIn = z
     path: ["address"],
   });
 
-/** @throws {Refused} for an address, approver or copy that is not taken. */
+/** @throws {Refused} for an address, person or copy that is not taken, or settings that contradict each other. */
 async function planOf({ env, caller }: OperationContext, input: z.output<typeof createIn>): Promise<MailboxPlan> {
-  const { address, address_local, approval_code: _code, approver_email, auto_cc, auto_bcc, ...settings } = input;
-  const plan = defaultPlan(caller.tenant_id, readMailboxAddress(env, { address, address_local }));
-  const approver = approver_email ? await personAddress(env, approver_email, "approver_email") : null;
-  const pending =
-    approver !== null && !(await callTenant(env, caller.tenant_id, (tenant) => tenant.isConfirmedApprover(approver)));
-  const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
-  return {
-    ...plan,
-    ...given,
-    auto_cc: readCopies(auto_cc, "auto_cc") ?? [],
-    auto_bcc: readCopies(auto_bcc, "auto_bcc") ?? [],
-    approver_email: approver,
-    approver_pending: pending,
+  const { address, address_local, approval_code: _code, identity_signing, ...settings } = input;
+  const plan = {
+    ...defaultPlan(caller.tenant_id, readMailboxAddress(env, { address, address_local })),
+    ...(identity_signing !== undefined && { identity_signing }),
+    ...(await readSettings(env, settings)),
   };
+  refuseContradictions(plan);
+  return withPeople(plan, await unconfirmedOf(env, caller.tenant_id, peopleOf(plan)));
 }
 
 export const createMailbox = defineOperation({
@@ -58,28 +59,20 @@ export const createMailbox = defineOperation({
     if (caller.mailbox_ids !== null) {
       throw new Refused("mailbox_not_allowed", "This key is bound to its mailboxes and cannot make another.");
     }
-    const plan = await planOf(context, input);
+    let plan = await planOf(context, input);
     const words = whatPlanGivesAway(plan);
     // A reservation with these very settings was allowed when it was made.
     if (words !== null && !(await isReserved(env, plan))) {
       const waiting = await operatorApproval(context, { operation: "create_mailbox", input, words });
       if (waiting) return { status: 202, body: waiting };
-      await confirmApprover(context, plan);
-      plan.approver_pending = false;
+      await confirmPeople(env, caller, plan.approvers_pending);
+      plan = withPeople(plan, []);
     }
+    await reservePeople(env, caller.tenant_id, peopleOf(plan));
     const { mailbox, existed } = await makeMailbox(env, caller, plan, context.now());
     return existed ? { status: 200, body: { ...mailbox, idempotent: true as const } } : { status: 201, body: mailbox };
   },
 });
-
-/** The operator allowed a change whose words name the approver they did not know before, and so confirmed the person. */
-async function confirmApprover(
-  { env, caller }: OperationContext,
-  { approver_email, approver_pending }: MailboxPlan | MailboxChange,
-): Promise<void> {
-  if (!approver_email || !approver_pending) return;
-  await callTenant(env, caller.tenant_id, (tenant) => tenant.confirmApprover(caller, approver_email));
-}
 
 export const listMailboxesOperation = defineOperation({
   name: "list_mailboxes",
@@ -124,20 +117,51 @@ const updateIn = z
     },
   );
 
-async function changeOf({ env, caller }: OperationContext, input: z.output<typeof updateIn>): Promise<MailboxChange> {
-  const { mailbox: _mailbox, approval_code: _code, approver_email, auto_cc, auto_bcc, ...settings } = input;
-  const change: Record<string, unknown> = {
-    ...settings,
-    auto_cc: readCopies(auto_cc, "auto_cc"),
-    auto_bcc: readCopies(auto_bcc, "auto_bcc"),
-  };
-  if (approver_email !== undefined) {
-    const approver = approver_email === null ? null : await personAddress(env, approver_email, "approver_email");
-    change.approver_email = approver;
-    change.approver_pending =
-      approver !== null && !(await callTenant(env, caller.tenant_id, (tenant) => tenant.isConfirmedApprover(approver)));
-  }
-  return Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined));
+type UpdateIn = z.output<typeof updateIn>;
+
+/** What an input changes, and whom of the people that it leaves in place the operator has not confirmed. */
+async function changeOf(
+  { env, caller }: OperationContext,
+  routing: RoutingNumber,
+  { mailbox: _mailbox, approval_code: _code, is_active, ...input }: UpdateIn,
+): Promise<MailboxChange> {
+  const settings = await readSettings(env, input);
+  const change: MailboxChange = { ...settings, ...(is_active !== undefined && { is_active }) };
+  if (!change.approvers && !change.delegations) return change;
+  const now = await callMailbox(env, routing, (object) => object.describe(caller));
+  const people = peopleOf({ ...now, ...settings });
+  return { ...change, approvers_pending: await unconfirmedOf(env, caller.tenant_id, people) };
+}
+
+/**
+ * Changes a mailbox's settings: at once if that gives nothing away, else with the operator's code.
+ * @param asked the operation and its input, to which the code is bound.
+ * @throws {Refused} as `withApproval`.
+ */
+export async function changeMailbox(
+  context: OperationContext,
+  routing: RoutingNumber,
+  change: MailboxChange,
+  asked: Omit<Loosening, "words">,
+): Promise<{ status: 200; body: Mailbox } | { status: 202; body: PendingApproval }> {
+  const { env, caller } = context;
+  const outcome = await withApproval(
+    context,
+    asked,
+    (approvedWords) => callMailbox(env, routing, (object) => object.update(caller, change, approvedWords)),
+    async () => {
+      const { approvers = [], delegations = [], approvers_pending = [] } = change;
+      await reservePeople(env, caller.tenant_id, peopleOf({ approvers, delegations }));
+      await confirmPeople(env, caller, approvers_pending);
+    },
+  );
+  return "waiting" in outcome ? { status: 202, body: outcome.waiting } : { status: 200, body: outcome.made.mailbox };
+}
+
+async function update(context: OperationContext, input: UpdateIn) {
+  const routing = await findMailbox(context, input.mailbox);
+  const change = await changeOf(context, routing, input);
+  return changeMailbox(context, routing, change, { operation: "update_mailbox", input });
 }
 
 export const updateMailbox = defineOperation({
@@ -148,23 +172,12 @@ export const updateMailbox = defineOperation({
   input: updateIn,
   output: z.union([mailboxShape, pendingApprovalShape]),
   rest: [{ method: "PATCH", path: "/v1/mailboxes/{mailbox_id}" }],
-  async handler(context, input) {
-    const { env, caller } = context;
-    const routing = await findMailbox(context, input.mailbox);
-    const change = await changeOf(context, input);
-    const first = await callMailbox(env, routing, (object) => object.update(caller, change, null));
-    if ("mailbox" in first) return { status: 200, body: first.mailbox };
-    const words = first.needs_approval.change;
-    const waiting = await operatorApproval(context, { operation: "update_mailbox", input, words });
-    if (waiting) return { status: 202, body: waiting };
-    await confirmApprover(context, change);
-    // The object makes the change only if it still gives away exactly what the operator read.
-    const second = await callMailbox(env, routing, (object) => object.update(caller, change, words));
-    if (!("mailbox" in second)) {
-      throw new Refused("wrong_state", "The mailbox was changed meanwhile, so this would give away something else.", {
-        hint: "Repeat the call without approval_code.",
-      });
-    }
-    return { status: 200, body: second.mailbox };
-  },
+  handler: update,
+});
+
+export const configureMailbox = defineOperation({
+  ...updateMailbox,
+  name: "configure_mailbox",
+  summary: "The same as update_mailbox; a code for the one fits the other.",
+  rest: [{ method: "PATCH", path: "/v1/mailboxes/{mailbox_id}/configure" }],
 });

@@ -4,8 +4,10 @@ import { Refused } from "../errors.ts";
 import { newId, newRoutingNumber } from "../ids.ts";
 import type { Caller } from "../oversight/caller.ts";
 import { isLooser } from "../oversight/modes.ts";
+import { inPlaceOf, whatSettingLoosens } from "../oversight/settings-loosening.ts";
 import { findReservation, reserveMailbox } from "../store/directory.ts";
 import { mailboxObject } from "../store/mailbox-client.ts";
+import { isPersonsAddress } from "../store/people.ts";
 import type { Mailbox } from "./shapes.ts";
 
 /** Making a mailbox: the address is reserved in D1, then the object is made. */
@@ -16,6 +18,7 @@ export type MailboxPlan = Omit<Mailbox, "id" | "created_at">;
 /** The loosest mode that is granted without asking a human. */
 const GRANTED_MODE = "gated_send";
 const ROUTING_ATTEMPTS = 5;
+const DEFAULT_EXPIRY_SECONDS = 7 * 24 * 3600;
 
 /** A mailbox with nothing but its defaults: the strictest that still lets mail through. */
 export function defaultPlan(tenantId: string, address: string): MailboxPlan {
@@ -26,6 +29,14 @@ export function defaultPlan(tenantId: string, address: string): MailboxPlan {
     oversight_mode: GRANTED_MODE,
     approver_email: null,
     approver_pending: false,
+    approvers: [],
+    approvers_pending: [],
+    quorum: 1,
+    escalate_after: null,
+    expires_after: DEFAULT_EXPIRY_SECONDS,
+    delegations: [],
+    notify: "at_once",
+    paused: false,
     identity_signing: true,
     ai_disclosure: true,
     identity_format: "compact",
@@ -34,7 +45,7 @@ export function defaultPlan(tenantId: string, address: string): MailboxPlan {
     forward_inbound: null,
     signature_block: null,
     default_gate_timing: "gate_first",
-    scheduling_enabled: false,
+    scheduling_enabled: true,
     mcp_configured: false,
     risk_threshold: null,
     oversight_keys_may_decide: false,
@@ -42,7 +53,10 @@ export function defaultPlan(tenantId: string, address: string): MailboxPlan {
   };
 }
 
-/** In words, what each setting of a new mailbox would give away; null if nothing. */
+/** Settings whose default is what a new mailbox may do without a human, as in a change of them. */
+const AS_IN_A_CHANGE = ["escalate_after", "expires_after", "notify"] as const satisfies (keyof MailboxPlan)[];
+
+/** In words, what each other setting of a new mailbox would give away; null if nothing. */
 const GIVES_AWAY: readonly ((plan: MailboxPlan) => string | null)[] = [
   ({ oversight_mode }) =>
     isLooser(oversight_mode, GRANTED_MODE)
@@ -57,17 +71,24 @@ const GIVES_AWAY: readonly ((plan: MailboxPlan) => string | null)[] = [
 
 /** @returns what the operator has to allow before this mailbox is made, in words; null if nothing. */
 export function whatPlanGivesAway(plan: MailboxPlan): string | null {
-  const given = GIVES_AWAY.map((words) => words(plan)).filter((words) => words !== null);
+  const unlikeDefault = AS_IN_A_CHANGE.map((setting) =>
+    whatSettingLoosens(setting, plan[setting], defaultPlan(plan.tenant_id, plan.address)),
+  );
+  const given = [...GIVES_AWAY.map((words) => words(plan)), ...unlikeDefault].filter((words) => words !== null);
   if (given.length === 0) return null;
-  const approver = plan.approver_email === null ? [] : [`its messages are decided by ${plan.approver_email}`];
-  if (plan.approver_pending) approver.push(`${plan.approver_email} becomes an approver of this account`);
-  return `For the new mailbox ${plan.address}: ${[...given, ...approver].join("; ")}.`;
+  const { approvers, delegations, approvers_pending } = plan;
+  const people = [
+    ...(approvers.length ? [`its messages are decided by ${approvers.join(", ")}`] : []),
+    ...delegations.map(inPlaceOf),
+    ...approvers_pending.map((person) => `${person} becomes an approver of this account`),
+  ];
+  return `For the new mailbox ${plan.address}: ${[...given, ...people].join("; ")}.`;
 }
 
 /** What a repeated call must have in common with the first. */
 function sameWish(mailbox: Mailbox, plan: MailboxPlan): boolean {
-  const { approver_pending: _pending, ...wanted } = plan;
-  const { id: _id, created_at: _at, approver_pending: _was, ...has } = mailbox;
+  const { approver_pending: _pending, approvers_pending: _people, ...wanted } = plan;
+  const { id: _id, created_at: _at, approver_pending: _was, approvers_pending: _were, ...has } = mailbox;
   return canonical(has) === canonical(wanted);
 }
 
@@ -80,7 +101,7 @@ export async function isReserved(env: Env, plan: MailboxPlan): Promise<boolean> 
 /**
  * Makes the mailbox, or finishes what an earlier call with the same wish left unfinished.
  * @returns the mailbox, and whether it was there before.
- * @throws {Refused} `address_taken` if another has it, or the same tenant with other settings.
+ * @throws {Refused} `address_taken` if another or a person has it, or the same tenant with other settings.
  */
 export async function makeMailbox(
   env: Env,
@@ -95,7 +116,8 @@ export async function makeMailbox(
     if (reservation === "routing_taken") continue;
     // Reserved. A crash here leaves a row without an object, which the same call by the same tenant finishes below.
     if (reservation === "reserved") return { mailbox: await create(env, caller, mailbox), existed: false };
-    if (reservation.tenant_id !== plan.tenant_id || !sameWish(reservation.settings, plan)) throw taken(plan.address);
+    if (reservation === "person" || reservation.tenant_id !== plan.tenant_id || !sameWish(reservation.settings, plan))
+      throw taken(plan.address);
     return { mailbox: await create(env, caller, reservation.settings), existed: true };
   }
   throw new Error("no free routing number was found");
@@ -105,6 +127,13 @@ async function create(env: Env, caller: Caller, mailbox: Mailbox): Promise<Mailb
   return mailboxObject(env, mailbox.id, (object) => object.create(caller, mailbox));
 }
 
+/** @throws {Refused} `address_taken` if another tenant or a person who oversees has the address: a look ahead, nothing is reserved. */
+export async function refuseTaken(env: Env, { address, tenant_id }: MailboxPlan): Promise<void> {
+  const held = await findReservation(env.DB, address);
+  if (held ? held.tenant_id !== tenant_id : await isPersonsAddress(env.DB, address)) throw taken(address);
+}
+
+/** The one refusal of an address, whoever has it: another tenant's mailbox and a person look the same. */
 function taken(address: string): Refused {
   return new Refused("address_taken", `${address} is taken.`, { hint: "Choose another address." });
 }

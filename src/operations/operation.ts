@@ -5,6 +5,16 @@ import type { Caller, Scope } from "../oversight/caller.ts";
 /** The column of the policy table (DESIGN.md) that decides what a mailbox's mode does with an operation. */
 export type Effect = "send" | "read" | "annotate" | "inbound" | "administer" | "decide";
 
+/** Which effects a mode can hold call by call (DESIGN.md, "A held read"). A held send is a message that waits by itself. */
+const ASKED_FOR: Readonly<Record<Effect, boolean>> = {
+  send: false,
+  read: true,
+  annotate: true,
+  inbound: false,
+  administer: false,
+  decide: false,
+};
+
 /** Where REST serves an operation. Path parameters (`{mailbox_id}`) become input fields of the same name. */
 export interface RestBinding {
   method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
@@ -44,6 +54,8 @@ export interface Operation<Input extends z.ZodType = z.ZodType, Output extends z
   input: Input;
   output: Output;
   rest: readonly RestBinding[];
+  /** What it makes waits for a human as what it is, as a message does: no call of it is held and repeated. */
+  waitsItself?: true;
   /** @throws {Refused} for every refusal. */
   handler(context: OperationContext, input: z.output<Input>): Promise<Answer<z.output<Output>>>;
 }
@@ -53,4 +65,12 @@ export function defineOperation<Input extends z.ZodType, Output extends z.ZodTyp
   operation: Operation<Input, Output>,
 ): Operation<Input, Output> {
   return operation;
+}
+
+/**
+ * @returns whether a human may have to allow each call of the operation: it then takes `approval_ref`, and can answer 202 with
+ *   what waits.
+ */
+export function isAskedFor({ effect, waitsItself }: Pick<Operation, "effect" | "waitsItself">): boolean {
+  return effect !== null && ASKED_FOR[effect] && !waitsItself;
 }

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { canonical } from "../canonical-json.ts";
-import { unwrap } from "../errors.ts";
+import { Refused, unwrap } from "../errors.ts";
+import type { Caller } from "../oversight/caller.ts";
 import { callTenant } from "../store/mailbox-client.ts";
 import type { OperationContext } from "./operation.ts";
 
@@ -10,8 +11,8 @@ export const pendingApprovalShape = z.object({
   status: z.literal("pending_approval"),
   /** In words, what the operator was asked to allow. */
   change: z.string(),
-  /** Who was mailed the code. */
-  sent_to: z.string(),
+  /** Who was mailed the code; only keys that administer are told. */
+  sent_to: z.string().optional(),
   expires_at: z.string(),
   hint: z.string(),
 });
@@ -60,7 +61,51 @@ export async function operatorApproval(
   return {
     status: "pending_approval",
     change: loosening.words,
-    ...asked,
+    ...forCaller(caller, asked),
     hint: "The operator was mailed a code. Repeat exactly this call with it as approval_code.",
   };
+}
+
+/** @returns what an asking key may know of the mail to the operator: who that is, only if it administers. */
+export function forCaller(
+  { scopes }: Caller,
+  { sent_to, expires_at }: { sent_to: string; expires_at: string },
+): { sent_to?: string; expires_at: string } {
+  return scopes.includes("admin") ? { sent_to, expires_at } : { expires_at };
+}
+
+/** What an object answers to a change that would give something away. */
+export interface NeedsApproval {
+  needs_approval: { change: string };
+}
+
+/**
+ * Makes a change that may loosen: at once if it does not, else in the words that the operator allowed.
+ * @param asked the operation and its input, to which the code is bound.
+ * @param attempt makes the change if it gives away nothing but what `approvedWords` say.
+ * @param confirmed what the operator's code means besides; done before the change.
+ * @returns what `attempt` made, or what to answer with status 202.
+ * @throws {Refused} as `operatorApproval`; `wrong_state` if the change gives away something else by now than what was allowed.
+ */
+export async function withApproval<Made extends object>(
+  context: OperationContext,
+  asked: Omit<Loosening, "words">,
+  attempt: (approvedWords: string | null) => Promise<Made | NeedsApproval>,
+  confirmed: () => Promise<void> = async () => {},
+): Promise<{ made: Made; approved: boolean } | { waiting: PendingApproval }> {
+  const first = await attempt(null);
+  if (!needsApproval(first)) return { made: first, approved: false };
+  const words = first.needs_approval.change;
+  const waiting = await operatorApproval(context, { ...asked, words });
+  if (waiting) return { waiting };
+  await confirmed();
+  const second = await attempt(words);
+  if (!needsApproval(second)) return { made: second, approved: true };
+  throw new Refused("wrong_state", "Something was changed meanwhile, so this would give away something else.", {
+    hint: "Repeat the call without approval_code.",
+  });
+}
+
+function needsApproval(answer: object): answer is NeedsApproval {
+  return "needs_approval" in answer;
 }

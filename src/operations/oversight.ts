@@ -69,7 +69,7 @@ async function readBatch({ env, caller }: OperationContext, batch: readonly Pend
     ),
   );
   const byId = new Map(found.flat().map((item) => [item.id, item]));
-  return batch.flatMap(({ id }) => byId.get(id) ?? []).filter(({ status }) => status.startsWith("pending_"));
+  return batch.flatMap(({ id }) => byId.get(id) ?? []).filter(({ status }) => status.startsWith("pending"));
 }
 
 export const getPending = defineOperation({
@@ -137,8 +137,9 @@ export const decideEmail = defineOperation({
   rest: [{ method: "POST", path: "/v1/oversight/decide" }],
   async handler(context, { reference, ...request }) {
     const { id, routing } = await findEmail(context, reference);
+    // What waits may be no message: a query, a template or an upgrade has no other id than this.
     const decision = await callMailbox(context.env, routing, (object) =>
-      object.decide(context.caller, { email_id: id, ...request }),
+      object.decide(context.caller, { email_id: pendingIdOf(id), ...request }),
     );
     return { status: 200, body: decision };
   },

@@ -1,13 +1,22 @@
 import { getAccount } from "./account.ts";
-import { createApiKey, listApiKeys, revokeApiKey } from "./api-keys.ts";
+import { addToAllowlist, listAllowlist, removeFromAllowlist } from "./allowlist.ts";
+import { createApiKey, listApiKeys, revokeApiKey, updateApiKey } from "./api-keys.ts";
 import { downloadAttachment } from "./attachments.ts";
 import { getAuditLog } from "./audit-log.ts";
+import { decideEmails } from "./bulk-decisions.ts";
+import { createDraft, deleteDraft, getDraft, listDrafts, sendDraft, updateDraft } from "./drafts.ts";
 import { checkInbox, getThread, markEmail, readEmail, searchEmail } from "./emails.ts";
-import { createMailbox, getMailbox, listMailboxesOperation, updateMailbox } from "./mailboxes.ts";
+import { configureMailbox, createMailbox, getMailbox, listMailboxesOperation, updateMailbox } from "./mailboxes.ts";
 import type { Operation } from "./operation.ts";
 import { decideEmail, getPending, listPending } from "./oversight.ts";
-import { cancelMessage, replyEmail, sendEmail } from "./send.ts";
+import { getPauses, pauseSending, resumeSending } from "./pauses.ts";
+import { getPolicy, getTrackRecord, setPolicy } from "./policy.ts";
+import { editScheduledEmail } from "./schedule.ts";
+import { cancelMessage, replyEmail, scheduleEmail, sendEmail } from "./send.ts";
 import { deleteTag, getTags, tagEmail } from "./tags.ts";
+import { createTemplate, deleteTemplate, getTemplate, listTemplates, updateTemplate } from "./templates.ts";
+import { applyUpgrade, requestUpgrade } from "./upgrades.ts";
+import { waitForEmail } from "./wait.ts";
 
 /** Every operation, in the order that documentation shows them. Doors, OpenAPI and the scope tests read this list. */
 export const OPERATIONS: readonly Operation[] = [
@@ -15,11 +24,34 @@ export const OPERATIONS: readonly Operation[] = [
   listMailboxesOperation,
   getMailbox,
   updateMailbox,
+  configureMailbox,
+  setPolicy,
+  getPolicy,
+  getTrackRecord,
+  addToAllowlist,
+  listAllowlist,
+  removeFromAllowlist,
+  requestUpgrade,
+  applyUpgrade,
   sendEmail,
+  scheduleEmail,
   replyEmail,
+  editScheduledEmail,
   cancelMessage,
+  createDraft,
+  updateDraft,
+  listDrafts,
+  getDraft,
+  sendDraft,
+  deleteDraft,
+  createTemplate,
+  updateTemplate,
+  listTemplates,
+  getTemplate,
+  deleteTemplate,
   checkInbox,
   searchEmail,
+  waitForEmail,
   readEmail,
   getThread,
   markEmail,
@@ -30,9 +62,14 @@ export const OPERATIONS: readonly Operation[] = [
   listPending,
   getPending,
   decideEmail,
+  decideEmails,
   createApiKey,
   listApiKeys,
+  updateApiKey,
   revokeApiKey,
+  pauseSending,
+  resumeSending,
+  getPauses,
   getAccount,
   getAuditLog,
 ];

@@ -1,30 +1,49 @@
 import { z } from "zod";
 import { callMailbox } from "../store/mailbox-client.ts";
 import { flag, someAddresses, tagsForm } from "./fields.ts";
-import { bodyOf, messageFields, subject } from "./message-in.ts";
+import { contentFields, messageFields, sendAt, withContent } from "./message-in.ts";
 import { defineOperation } from "./operation.ts";
 import { emailNames, emailOf, findEmail, routeMailbox, senderNames, senderOf } from "./references.ts";
-import { emailSummaryShape, sendAnswerShape } from "./shapes.ts";
+import { dryRunShape, emailSummaryShape, sendAnswerShape } from "./shapes.ts";
 import { submitMessage } from "./submission.ts";
 import { formedTags } from "./tags-form.ts";
 
+const sendFields = { ...senderNames, to: someAddresses, ...contentFields, ...messageFields };
+
+/** What was sent, or what a dry run found. */
+const sendOutput = z.union([sendAnswerShape, dryRunShape]);
+
+/** A new message: who sends it, and what it says. */
+function newMessage(
+  { mailbox_id, mailbox, from, from_address, ...message }: z.output<z.ZodObject<typeof sendFields>>,
+  context: z.RefinementCtx,
+) {
+  const sender = senderOf({ mailbox_id, mailbox, from, from_address }, context);
+  return { sender, ...withContent(message, context, false) };
+}
+
 export const sendEmail = defineOperation({
   name: "send_email",
-  summary: "Sends an email, or holds it for a human where the mailbox's oversight mode says so.",
+  summary:
+    "Sends an email, now or later, or holds it for a human where the mailbox's oversight mode or policy says so.",
   scope: ["send"],
   effect: "send",
-  input: z
-    .strictObject({ ...senderNames, to: someAddresses, subject, ...messageFields })
-    .transform(({ mailbox_id, mailbox, from, from_address, markdown, text, body, html, ...rest }, context) => ({
-      ...rest,
-      sender: senderOf({ mailbox_id, mailbox, from, from_address }, context),
-      content: bodyOf({ markdown, text, body, html }, context),
-    })),
-  output: sendAnswerShape,
+  input: z.strictObject(sendFields).transform(newMessage),
+  output: sendOutput,
   rest: [{ method: "POST", path: "/v1/mailboxes/{mailbox_id}/send" }],
   async handler(context, { sender, ...message }) {
     return submitMessage(context, "send_email", await routeMailbox(context, sender), message, null);
   },
+});
+
+export const scheduleEmail = defineOperation({
+  ...sendEmail,
+  name: "schedule_email",
+  summary: "The same as send_email with a time at which the email leaves.",
+  input: z
+    .strictObject({ ...sendFields, send_at: sendAt.describe("When it leaves, at most a year away") })
+    .transform(newMessage),
+  rest: [],
 });
 
 export const replyEmail = defineOperation({
@@ -36,16 +55,15 @@ export const replyEmail = defineOperation({
     .strictObject({
       ...emailNames,
       to: someAddresses.optional().describe("Left out: whom the message answered names"),
-      subject: subject.optional(),
       reply_all: flag.default(false).describe("Also to the others it was addressed to"),
+      ...contentFields,
       ...messageFields,
     })
-    .transform(({ email_id, message_id, mailbox_id, mailbox, markdown, text, body, html, ...rest }, context) => ({
-      ...rest,
+    .transform(({ email_id, message_id, mailbox_id, mailbox, ...message }, context) => ({
       reference: emailOf({ email_id, message_id, mailbox_id, mailbox }, context),
-      content: bodyOf({ markdown, text, body, html }, context),
+      ...withContent(message, context, true),
     })),
-  output: sendAnswerShape,
+  output: sendOutput,
   rest: [{ method: "POST", path: "/v1/mailboxes/{mailbox_id}/reply/{email_id}" }],
   async handler(context, { reference, reply_all, ...message }) {
     const email = await findEmail(context, reference);

@@ -5,15 +5,17 @@ import { newId } from "../ids.ts";
 import { comparableAddress, domainOf } from "../mail/address.ts";
 import { type DnsRecord, domainDnsRecords, generateDkimKeys } from "../mail/dkim-keys.ts";
 import type { Caller } from "../oversight/caller.ts";
-import { findDomainKeys, findReservation, findTenant, insertOwnDomain } from "../store/directory.ts";
+import { conflictingPair } from "../oversight/key-powers.ts";
+import { peopleOf, withPeople } from "../oversight/overseers.ts";
+import { findDomainKeys, findTenant, insertOwnDomain } from "../store/directory.ts";
 import { dkimKeyContext, type StoredDkimKey } from "../store/domains.ts";
 import { callTenant } from "../store/mailbox-client.ts";
 import { deriveKey, seal } from "../store/secrets.ts";
 import { keyName, keyScopes, refuseConflict } from "./api-keys.ts";
 import { agentId, flag, headerText } from "./fields.ts";
-import { mailboxSettingsIn, readCopies, readMailboxAddress } from "./mailbox-settings.ts";
-import { defaultPlan, type MailboxPlan, makeMailbox } from "./new-mailbox.ts";
-import { personAddress } from "./people.ts";
+import { mailboxSettingsIn, readMailboxAddress, readSettings, refuseContradictions } from "./mailbox-settings.ts";
+import { defaultPlan, type MailboxPlan, makeMailbox, refuseTaken } from "./new-mailbox.ts";
+import { confirmPeople, personAddress, reservePeople } from "./people.ts";
 import type { Account, Mailbox } from "./shapes.ts";
 
 /** Making a tenant. The person who runs the deployment does it, so nothing here waits for anyone's code. */
@@ -116,25 +118,24 @@ async function planOf(env: Env, tenantId: string, input: SetupIn): Promise<Plan>
     input.keys.map(({ name }) => name),
     "keys",
   );
+  const pair = conflictingPair(input.keys.map((key) => ({ ...key, mailbox_ids: null })));
+  if (pair) throw bothWays(pair.map(({ name }) => name));
   const operator_email = await personAddress(env, input.operator_email, "operator_email");
   const approvers: string[] = [];
   for (const [index, text] of input.approvers.entries())
     approvers.push(await personAddress(env, text, `approvers.${index}`));
   const confirmed = new Set([operator_email, ...approvers].map(comparableAddress));
   const mailboxes: MailboxPlan[] = [];
-  for (const [index, { address_local, approver_email, auto_cc, auto_bcc, ...settings }] of input.mailboxes.entries()) {
-    const approver = approver_email
-      ? await personAddress(env, approver_email, `mailboxes.${index}.approver_email`)
-      : null;
-    const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
-    mailboxes.push({
+  for (const [index, { address_local, identity_signing, ...settings }] of input.mailboxes.entries()) {
+    const path = `mailboxes.${index}.`;
+    const plan = {
       ...defaultPlan(tenantId, readMailboxAddress(env, { address_local })),
-      ...given,
-      auto_cc: readCopies(auto_cc, `mailboxes.${index}.auto_cc`) ?? [],
-      auto_bcc: readCopies(auto_bcc, `mailboxes.${index}.auto_bcc`) ?? [],
-      approver_email: approver,
-      approver_pending: approver !== null && !confirmed.has(comparableAddress(approver)),
-    });
+      ...(identity_signing !== undefined && { identity_signing }),
+      ...(await readSettings(env, settings, path)),
+    };
+    refuseContradictions(plan, path);
+    const unconfirmed = peopleOf(plan).filter((person) => !confirmed.has(comparableAddress(person)));
+    mailboxes.push(withPeople(plan, unconfirmed));
   }
   refuseRepeated(
     mailboxes.map((plan) => plan.address),
@@ -144,16 +145,21 @@ async function planOf(env: Env, tenantId: string, input: SetupIn): Promise<Plan>
   return { operator_email, approvers, mailboxes };
 }
 
+function bothWays(names: readonly string[]): Refused {
+  return new Refused(
+    "conflicting_scopes",
+    `By the keys ${names.join(" and ")} one agent could both send and approve.`,
+    {
+      issues: [{ path: "keys", message: "bind one agent to a key with send and to one with oversight" }],
+    },
+  );
+}
+
 function refuseRepeated(names: readonly string[], path: string): void {
   if (new Set(names).size === names.length) return;
   throw new Refused("invalid_input", `Two of the ${path} have the same name.`, {
     issues: [{ path, message: "names one twice" }],
   });
-}
-
-async function refuseTaken(env: Env, plan: MailboxPlan): Promise<void> {
-  const held = await findReservation(env.DB, plan.address);
-  if (held && held.tenant_id !== plan.tenant_id) throw new Refused("address_taken", `${plan.address} is taken.`);
 }
 
 function boundMailboxes(env: Env, names: readonly string[] | null, mailboxes: readonly Mailbox[]): string[] | null {
@@ -180,12 +186,13 @@ export async function setUp(env: Env, input: SetupIn, now: number): Promise<Setu
   const tenantId = known ?? newId("ten", now);
   const { operator_email, approvers, mailboxes: plans } = await planOf(env, tenantId, input);
   boundOrRefuse(env, input, plans);
+  if (known) await refuseBesideOlder(env, known, input);
   const dns_records = await ownDomain(env, now);
   const operator = operatorOf(tenantId);
   const tenant = { id: tenantId, name: input.name, operator_email, confirmed_approvers: approvers };
   unwrap(await callTenant(env, tenantId, (object) => object.provision(tenant)));
-  for (const approver of approvers)
-    await callTenant(env, tenantId, (object) => object.confirmApprover(operator, approver));
+  await confirmPeople(env, operator, approvers);
+  await reservePeople(env, tenantId, [...new Set(plans.flatMap(peopleOf))]);
   const mailboxes: Mailbox[] = [];
   for (const plan of plans) mailboxes.push((await makeMailbox(env, operator, plan, now)).mailbox);
   const keys: Record<string, string> = {};
@@ -197,6 +204,12 @@ export async function setUp(env: Env, input: SetupIn, now: number): Promise<Setu
   }
   const account = unwrap(await callTenant(env, tenantId, (object) => object.account(operator)));
   return { tenant_id: tenantId, account, mailboxes, keys, dns_records };
+}
+
+/** Before anything is made: the keys go with those that the tenant has from before. */
+async function refuseBesideOlder(env: Env, tenantId: string, { keys }: SetupIn): Promise<void> {
+  const wanted = keys.map(({ name, scopes, agent_id, test }) => ({ name, scopes, agent_id, test, mailbox_ids: null }));
+  unwrap(await callTenant(env, tenantId, (object) => object.mayMakeKeys(wanted)));
 }
 
 /** Before anything is made: each mailbox that a key is bound to is one of this call's. */

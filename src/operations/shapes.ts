@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { SCOPES } from "../oversight/caller.ts";
 import { MODES } from "../oversight/modes.ts";
+import { REQUEST_STATUSES } from "../oversight/request-transitions.ts";
 import { INBOUND_STATUSES, OUTBOUND_STATUSES } from "../oversight/statuses.ts";
 
 /** API.md, "Shapes that clients rely on". The objects answer in these very shapes; doors pass them through. */
@@ -13,6 +14,16 @@ export const timestamp = z.string().describe("ISO 8601 UTC with milliseconds");
 export const modeSchema = z.enum(MODES);
 export const scopeSchema = z.enum(SCOPES);
 
+export const delegationShape = z.object({
+  approver: z.string(),
+  delegate: z.string(),
+  from: timestamp,
+  until: timestamp,
+});
+
+/** How people are told of what waits: each item at once, or all of them together. */
+export const NOTIFY_RHYTHMS = ["at_once", "hourly", "daily"] as const;
+
 export const mailboxShape = z.object({
   id: z.string(),
   tenant_id: z.string(),
@@ -22,6 +33,21 @@ export const mailboxShape = z.object({
   approver_email: nullableText,
   /** The operator has not confirmed the approver yet; until then the operator decides. */
   approver_pending: z.boolean(),
+  /** Everyone who decides, in the order in which they are asked; `approver_email` is the first. Empty: the operator. */
+  approvers: z.array(z.string()),
+  /** Those of them, and of the delegates, whom the operator has not confirmed yet. */
+  approvers_pending: z.array(z.string()),
+  /** How many different people must approve. One rejection is enough. */
+  quorum: z.int().min(1),
+  /** Seconds after which the next approver is asked; null: all are asked at once. */
+  escalate_after: z.int().nullable(),
+  /** Seconds after which what nobody decided has expired; null: never. */
+  expires_after: z.int().nullable(),
+  /** Who decides in whose place, and when. */
+  delegations: z.array(delegationShape),
+  notify: z.enum(NOTIFY_RHYTHMS),
+  /** The panic switch: nothing leaves until it is lifted, and nothing is lost. */
+  paused: z.boolean(),
   identity_signing: z.boolean(),
   ai_disclosure: z.boolean(),
   identity_format: z.enum(["compact", "domain"]),
@@ -32,6 +58,7 @@ export const mailboxShape = z.object({
   default_gate_timing: z.enum(["gate_first", "schedule_first"]),
   scheduling_enabled: z.boolean(),
   mcp_configured: z.boolean(),
+  /** The policy's `risk_block`, under the name that clients know. */
   risk_threshold: z.number().nullable(),
   /** Whether keys with `oversight` may decide here; a human switches it on. */
   oversight_keys_may_decide: z.boolean(),
@@ -122,25 +149,77 @@ export const emailShape = emailSummaryShape.extend({
 });
 export type Email = z.infer<typeof emailShape>;
 
-export const PENDING_KINDS = ["send", "inbound", "read", "template", "upgrade"] as const;
+export const PENDING_KINDS = ["send", "inbound", "read", "annotate", "template", "upgrade"] as const;
+export type PendingKind = (typeof PENDING_KINDS)[number];
+
+/** Why a rule tightened the verdict on a message. */
+export const reasonShape = z.object({
+  rule: z.string(),
+  action: z.enum(["hold", "block", "deny"]),
+  because: z.string(),
+});
+
+export const riskShape = z.object({
+  /** 0 to 1. */
+  score: z.number(),
+  reasons: z.array(z.object({ reason: z.string(), weight: z.number(), because: z.string() })),
+});
+
+/** How far the approvals have come. */
+export const quorumShape = z.object({
+  needed: z.number(),
+  approved: z.number(),
+  approvals: z.array(z.object({ by: z.string(), at: timestamp })),
+});
 
 export const pendingShape = emailShape.extend({
+  /** `pending`, `approved`, `consumed` for what is no message. */
+  status: z.enum([...new Set([...OUTBOUND_STATUSES, ...INBOUND_STATUSES, ...REQUEST_STATUSES])] as [
+    string,
+    ...string[],
+  ]),
   email_id: z.string(),
   content_hash: z.string(),
   expires_at: timestamp.nullable(),
   kind: z.enum(PENDING_KINDS),
   html: nullableText,
+  /** Which rule held it: `mode gated_send`, `budget`, … */
+  rule: z.string(),
+  /** The same in a sentence. */
+  because: z.string(),
+  /** Every rule that would have held it. */
+  reasons: z.array(reasonShape),
+  risk: riskShape.nullable(),
+  quorum: quorumShape,
+  send_at: timestamp.nullable(),
+  /** What was asked for, where it is no message. */
+  request: z.object({ operation: z.string(), input: z.record(z.string(), z.unknown()) }).nullable(),
 });
 export type PendingItem = z.infer<typeof pendingShape>;
 
 export const decisionShape = z.object({
-  status: z.enum(["approved", "approved_and_sent", "rejected"]),
+  /** `pending`: this approval counts, and others are needed. */
+  status: z.enum(["approved", "approved_and_sent", "rejected", "pending"]),
   id: z.string(),
   approval_ref: z.string(),
   decided_by: z.string(),
   decided_at: timestamp,
+  quorum: quorumShape,
 });
 export type Decision = z.infer<typeof decisionShape>;
+
+export const verdictShape = z.object({
+  outcome: z.enum(["allow", "hold", "deny", "block"]),
+  rule: z.string(),
+  because: z.string(),
+  reasons: z.array(reasonShape),
+  oversight_mode: modeSchema,
+  risk: riskShape,
+});
+
+/** What a dry run answers: nothing was stored. */
+export const dryRunShape = z.object({ dry_run: z.literal(true), verdict: verdictShape, content_hash: z.string() });
+export type DryRun = z.infer<typeof dryRunShape>;
 
 export const sendAnswerShape = z.object({
   id: z.string(),
@@ -151,6 +230,11 @@ export const sendAnswerShape = z.object({
   dkim_domain: z.string(),
   authentication: z.object({ spf: z.string(), dkim: z.string(), dmarc: z.string(), identity_signed: z.boolean() }),
   domain_intelligence: z.record(z.string(), z.unknown()).nullable(),
+  /** What mode and rules said of it, and which rule decided. */
+  verdict: verdictShape,
+  send_at: timestamp.nullable(),
+  /** The human's approval beforehand that let it go: a template's, or an allowlist entry's. */
+  approval_ref: z.string().nullable(),
   message: z.string(),
   idempotent: z.boolean().optional(),
   /** Present for `mm_test_` keys: nothing leaves. */
@@ -184,3 +268,93 @@ export const accountShape = z.object({
   created_at: timestamp,
 });
 export type Account = z.infer<typeof accountShape>;
+
+/** What a mailbox has done in the last 30 days, for whoever is asked to give it more rope. */
+export const mailboxRecordShape = z.object({
+  days: z.number(),
+  sent: z.number(),
+  approved: z.number(),
+  /** Of the approved, how many a person had changed. */
+  edited: z.number(),
+  rejected: z.number(),
+  expired: z.number(),
+  blocked: z.number(),
+  bounced: z.number(),
+  complained: z.number(),
+  /** Approved of all decided, 0 to 1; null before the first decision. */
+  approval_rate: z.number().nullable(),
+  /** Edited of all approved, 0 to 1; null before the first approval. */
+  edit_rate: z.number().nullable(),
+});
+export type MailboxRecord = z.infer<typeof mailboxRecordShape>;
+
+export const allowlistEntryShape = z.object({
+  id: z.string(),
+  /** An address, a domain or a glob, in its normal form. */
+  recipient: z.string(),
+  note: nullableText,
+  /** The human's approval that sends to it refer to. */
+  approval_ref: z.string(),
+  created_at: timestamp,
+});
+export type AllowlistEntry = z.infer<typeof allowlistEntryShape>;
+
+export const TEMPLATE_VARIABLE_TYPES = ["text", "number", "date", "email", "url"] as const;
+export const templateVariableShape = z.object({
+  name: z.string(),
+  type: z.enum(TEMPLATE_VARIABLE_TYPES),
+  required: z.boolean(),
+  /** Characters. */
+  max_length: z.number(),
+});
+export type TemplateVariable = z.infer<typeof templateVariableShape>;
+
+export const templateShape = z.object({
+  id: z.string(),
+  /** Counted from 1; each change is a new version that waits again. */
+  version: z.number(),
+  mailbox_id: z.string(),
+  name: z.string(),
+  subject: z.string(),
+  markdown: z.string(),
+  variables: z.array(templateVariableShape),
+  /** Domains it may be sent to; null: any that the policy lets through. */
+  allowed_domains: z.array(z.string()).nullable(),
+  /** Of this version. An older approved version is used until this one is. */
+  status: z.enum(REQUEST_STATUSES),
+  /** The version that send_email uses now; null before one was approved. */
+  approved_version: z.number().nullable(),
+  /** That version's approval. */
+  approval_ref: nullableText,
+  pending_id: nullableText,
+  decision_reason: nullableText,
+  created_at: timestamp,
+});
+export type Template = z.infer<typeof templateShape>;
+
+export const draftShape = z.object({
+  id: z.string(),
+  mailbox_id: z.string(),
+  to: z.array(z.string()),
+  cc: z.array(z.string()),
+  bcc: z.array(z.string()),
+  reply_to: z.array(z.string()),
+  subject: z.string(),
+  markdown: nullableText,
+  text: nullableText,
+  html: nullableText,
+  /** The template that subject and body were rendered from. */
+  template_id: nullableText,
+  attachments: z.array(attachmentShape),
+  tags: z.record(z.string(), z.string()),
+  metadata: z.record(z.string(), z.unknown()),
+  send_at: timestamp.nullable(),
+  gate_timing: z.enum(["gate_first", "schedule_first"]).nullable(),
+  oversight_mode: modeSchema.nullable(),
+  agent_id: nullableText,
+  model_id: nullableText,
+  model_provider: nullableText,
+  created_at: timestamp,
+  updated_at: timestamp,
+});
+export type Draft = z.infer<typeof draftShape>;

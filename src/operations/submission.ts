@@ -1,26 +1,32 @@
 import { createHash } from "node:crypto";
 import type { Submission } from "../../durable-objects/mailbox-rpc.ts";
 import { canonical } from "../canonical-json.ts";
-import { Refused } from "../errors.ts";
 import { newId, type RoutingNumber } from "../ids.ts";
-import type { StoredAttachment } from "../mail/message.ts";
-import { type AttachmentBytes, attachmentKey, deleteKeys, storeAttachments } from "../store/mail-store.ts";
-import { callMailbox, routingOrNotFound } from "../store/mailbox-client.ts";
+import { renderTemplate, withoutNames } from "../mail/template.ts";
+import { refuseMarkup } from "../mail/template-values.ts";
+import { describeAttachment } from "../store/mail-store.ts";
+import { callMailbox } from "../store/mailbox-client.ts";
 import { actingAs } from "./acting-agent.ts";
 import { type AttachmentIn, decodeAttachments } from "./attachments-in.ts";
-import { type BodyIn, readRecipients, refuseTooLarge, renderBody } from "./message-in.ts";
+import {
+  type ContentIn,
+  ofTakenSize,
+  type Recipients,
+  readRecipients,
+  refuseTooLarge,
+  renderBody,
+} from "./message-in.ts";
 import type { Answer, OperationContext } from "./operation.ts";
-import { ownMailboxId } from "./references.ts";
-import type { SendAnswer } from "./shapes.ts";
+import type { DryRun, SendAnswer } from "./shapes.ts";
+import { withStoredFiles } from "./stored-files.ts";
 
 /** A parsed send or reply. */
-interface MessageIn {
+export interface MessageIn {
   to?: string | string[] | undefined;
   cc?: string | string[] | undefined;
   bcc?: string | string[] | undefined;
   reply_to?: string | string[] | undefined;
-  subject?: string | undefined;
-  content: BodyIn;
+  content: ContentIn;
   attachments: AttachmentIn[];
   tags?: Record<string, string> | undefined;
   metadata: Record<string, unknown>;
@@ -28,6 +34,9 @@ interface MessageIn {
   model_id?: string | undefined;
   model_provider?: string | undefined;
   oversight_mode?: Submission["oversight_mode"] | undefined;
+  send_at?: string | undefined;
+  gate_timing?: Submission["gate_timing"] | undefined;
+  dry_run: boolean;
 }
 
 function sha256(text: string): string {
@@ -38,7 +47,7 @@ function sha256(text: string): string {
  * @returns the digest by which a repeated call is recognised: SHA-256 of the canonical input, in lower-case hex. Files enter it
  *   by their own hash, since an isolate has no memory for further copies of them.
  */
-function inputDigest(operation: string, input: MessageIn, reply: Submission["reply"]): string {
+function inputDigest(operation: string, { dry_run: _, ...input }: MessageIn, reply: Submission["reply"]): string {
   const attachments = input.attachments.map(({ content_base64, ...rest }) => ({
     ...rest,
     sha256: sha256(content_base64),
@@ -47,8 +56,41 @@ function inputDigest(operation: string, input: MessageIn, reply: Submission["rep
   return sha256(canonical(JSON.parse(JSON.stringify({ operation, input: { ...input, attachments }, reply }))));
 }
 
+/** What the content of a message becomes: its words rendered, and the template's approval if it came from one. */
+export type Words = Pick<Submission, "subject" | "text" | "html" | "markdown" | "template">;
+
 /**
- * Hands a message to its mailbox. Everything that can be refused without the object is refused before anything is stored.
+ * Renders what a message says.
+ * @throws {Refused} `not_found` for a template of another mailbox; `wrong_state` before a version of it was approved; for its
+ *   values as `renderTemplate`; `too_large`.
+ */
+export async function renderContent(
+  { env, caller }: OperationContext,
+  routing: RoutingNumber,
+  content: ContentIn,
+): Promise<Words> {
+  if (!("template_id" in content)) return { subject: content.subject, ...renderBody(content.body), template: null };
+  const { template_id, variables } = content;
+  refuseMarkup(variables);
+  const template = await callMailbox(env, routing, (object) => object.approvedTemplate(caller, template_id));
+  const { id, version, approval_ref, allowed_domains } = template;
+  if (approval_ref === null) throw new Error("an approved template has no approval");
+  return {
+    ...ofTakenSize(renderTemplate(template, variables)),
+    template: { id, version, approval_ref, allowed_domains },
+  };
+}
+
+/** @returns the recipients as they may stand beside these words. */
+export function recipientsFor({ template }: Words, recipients: Recipients): Recipients {
+  if (template === null) return recipients;
+  const { to, cc, bcc } = recipients;
+  return { to: withoutNames(to), cc: withoutNames(cc), bcc: withoutNames(bcc), reply_to: [] };
+}
+
+/**
+ * Hands a message to its mailbox, or with `dry_run` asks only what would become of it. Everything that can be refused without
+ * the object is refused before anything is stored.
  * @param operation which one, for the idempotency digest.
  */
 export async function submitMessage(
@@ -57,18 +99,17 @@ export async function submitMessage(
   routing: RoutingNumber,
   input: MessageIn,
   reply: Submission["reply"],
-): Promise<Answer<SendAnswer>> {
+): Promise<Answer<SendAnswer | DryRun>> {
   const caller = actingAs(context.caller, input.agent_id ?? null);
   const recipients = readRecipients(input);
-  const body = renderBody(input.content);
   const files = decodeAttachments(input.attachments);
-  refuseTooLarge(body, files);
+  const words = await renderContent(context, routing, input.content);
+  refuseTooLarge(words, files);
   const { idempotencyKey } = context;
   const submission: Submission = {
     id: newId("em", context.now(), routing),
-    ...recipients,
-    ...body,
-    subject: input.subject ?? null,
+    ...recipientsFor(words, recipients),
+    ...words,
     attachments: [],
     reply,
     tags: input.tags ?? {},
@@ -77,47 +118,23 @@ export async function submitMessage(
     model_id: input.model_id ?? null,
     model_provider: input.model_provider ?? null,
     oversight_mode: input.oversight_mode ?? null,
+    send_at: input.send_at ?? null,
+    gate_timing: input.gate_timing ?? null,
     idempotency: idempotencyKey === null ? null : { key: idempotencyKey, digest: inputDigest(operation, input, reply) },
   };
-  const answer = await withStoredFiles(context, submission.id, files, (attachments) =>
-    callMailbox(context.env, routing, (object) => object.submit(caller, { ...submission, attachments })),
+  if (input.dry_run) {
+    const attachments = files.map((file) => describeAttachment(file, ""));
+    const body = await callMailbox(context.env, routing, (object) =>
+      object.judge(caller, { ...submission, attachments }),
+    );
+    return { status: 200, body };
+  }
+  const answer = await withStoredFiles(
+    context,
+    { emailId: submission.id, files, first: 0 },
+    (attachments) =>
+      callMailbox(context.env, routing, (object) => object.submit(caller, { ...submission, attachments })),
+    ({ idempotent }) => !idempotent,
   );
   return { status: answer.idempotent ? 200 : 202, body: answer };
-}
-
-/**
- * Stores files for the length of a call, and for good if it takes them. They are deleted again if the object refuses or knew
- * the message already; after a breakdown they stay, since the object may have committed, and its daily sweep deletes them if not.
- */
-async function withStoredFiles(
-  context: OperationContext,
-  emailId: string,
-  files: AttachmentBytes[],
-  call: (stored: StoredAttachment[]) => Promise<SendAnswer>,
-): Promise<SendAnswer> {
-  if (files.length === 0) return call([]);
-  // Bytes are stored under a mailbox's prefix only if it is the caller's.
-  const mailboxId = await ownMailboxId(context, routingOrNotFound(emailId));
-  const bucket = context.env.STORE;
-  const keyOf = (n: number) => attachmentKey(context.caller.tenant_id, mailboxId, emailId, n);
-  const stored: StoredAttachment[] = [];
-  const discard = () =>
-    deleteKeys(
-      bucket,
-      files.map((_file, n) => keyOf(n)),
-    );
-  try {
-    await storeAttachments(bucket, keyOf, files, stored);
-  } catch (error) {
-    await discard();
-    throw error;
-  }
-  try {
-    const answer = await call(stored);
-    if (answer.idempotent) await discard();
-    return answer;
-  } catch (error) {
-    if (error instanceof Refused) await discard();
-    throw error;
-  }
 }

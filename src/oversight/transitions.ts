@@ -104,6 +104,7 @@ export const OUTBOUND_TRANSITIONS: readonly OutboundTransition[] = [
   ...placed("scheduled", "edit"),
 
   { from: "scheduled", event: "due", guards: ["cleared"], to: "queued" },
+  { from: "scheduled", event: "due", guards: ["blocked"], to: "blocked" },
   { from: "scheduled", event: "due", guards: [], to: "pending_send_approval" },
   { from: "scheduled", event: "cancel", guards: [], to: "cancelled" },
   // Someone has it already: that part is sent and cannot be called back, only the rest is.

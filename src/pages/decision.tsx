@@ -1,135 +1,132 @@
-import type { FC } from "hono/jsx";
+import type { Child, FC } from "hono/jsx";
 import type { DecisionItem } from "../../durable-objects/mailbox-rpc.ts";
-import { Details, Glance } from "./decision/details.tsx";
+import { Details } from "./decision/details.tsx";
+import { EditFields } from "./decision/edit.tsx";
+import { Edits } from "./decision/edits.tsx";
+import { ApprovedCard, DecisionForm, type FormProps } from "./decision/form.tsx";
+import { Glance } from "./decision/glance.tsx";
+import { messageIn, warningsAbout } from "./decision/judged.ts";
+import { KIND_WORDS } from "./decision/kinds.ts";
 import { Message } from "./decision/message.tsx";
+import { Request } from "./decision/request.tsx";
+import { TemplateCard } from "./decision/template.tsx";
+import { isEditable, type TypedEdit } from "./decision/typed-edit.ts";
+import { Upgrade } from "./decision/upgrade.tsx";
 import { Warnings } from "./decision/warnings.tsx";
-import { Icon, Page, Visible } from "./layout.tsx";
-import { findMisleading, type Warning } from "./misleading.ts";
+import { Back, type BackLink, Icon, Page, Visible } from "./layout.tsx";
 import { TEST_MESSAGE } from "./words.ts";
 
-/** The longest note a person can add, in UTF-16 units, line ends counted once. It is kept in the record. */
-export const LONGEST_NOTE = 2000;
+export { LONGEST_NOTE } from "./decision/form.tsx";
+export type { TypedEdit } from "./decision/typed-edit.ts";
 
-/** What the form says, for each kind of item. */
-const KINDS: Record<
-  DecisionItem["kind"],
-  { title: string; lede: string; approve: string; reject: string; noteHint: string; after: string }
-> = {
-  send: {
-    title: "Send this email?",
-    lede: "An AI agent wants to send it. Nothing leaves before you approve.",
-    approve: "Approve and send",
-    reject: "Reject",
-    noteHint: "The agent gets to read it.",
-    after: "If nobody decides in time, it is not sent.",
-  },
-  inbound: {
-    title: "Let the agent read this email?",
-    lede: "It arrived from outside. The AI agent sees nothing of it before you release it.",
-    approve: "Release to the agent",
-    reject: "Reject",
-    noteHint: "The agent gets to read it.",
-    after: "If nobody decides in time, the agent does not get it.",
-  },
-};
-
-/** What a page for an open item needs. `trouble` is why an earlier try to decide was not taken. */
-interface DecisionPageProps {
-  item: DecisionItem;
+/** What the page of an open item needs. Attachments are links to `<base>/attachments/<n>`. */
+export interface DecisionPageProps extends FormProps {
   approver: string;
-  expires_at: string;
-  /** The page's own path, which the form posts to. */
-  base: string;
-  csrf: string;
+  /** When this person approved; others must still do so. */
+  approved_at: string | null;
+  /** Milliseconds since the epoch. */
   now: number;
-  note?: string;
-  trouble?: string;
+  /** What the person changed, where the form comes back. */
+  typed?: TypedEdit | undefined;
+  /** Why an earlier try to decide was not taken. */
+  trouble?: string | undefined;
+  /** In a session: where the person came from. Left out on a decision link's page. */
+  back?: BackLink | undefined;
+  /** In a session: what stands in the bar beside the person. */
+  nav?: Child;
 }
 
-const DecisionForm: FC<DecisionPageProps & { warnings: readonly Warning[] }> = ({
-  item,
-  base,
-  csrf,
-  note,
-  trouble,
-  warnings,
-}) => {
-  const words = KINDS[item.kind];
-  const serious = warnings.some((warning) => warning.severity === "danger");
+/** In place of the question, for whoever has answered it. */
+const APPROVED = {
+  title: "Waiting for others",
+  lede: "You have approved it. It goes on once enough people have, and stops if one of them rejects it.",
+};
+
+const Intro: FC<{ item: DecisionItem; open: boolean }> = ({ item, open }) => {
+  const words = KIND_WORDS[item.kind];
+  const { title, lede } = open ? words : APPROVED;
   return (
-    <section class="card pad decide" id="decide" aria-labelledby="decide-title" tabindex={-1}>
-      <form method="post" action={base}>
-        <h2 id="decide-title">Your decision</h2>
-        {trouble !== undefined && (
-          <p class="warning danger trouble" role="alert">
-            {trouble}
-          </p>
-        )}
-        <input type="hidden" name="csrf" value={csrf} />
-        <div>
-          <label class="field" for="note">
-            Note <span class="soft">(optional)</span>
-          </label>
-          <textarea id="note" name="note" maxlength={LONGEST_NOTE} aria-describedby="note-hint" autocomplete="off">
-            {note === undefined || note === "" ? "" : `\n${note}`}
-          </textarea>
-          <p class="hint" id="note-hint">
-            {words.noteHint}
-          </p>
-        </div>
-        <div class="buttons">
-          <button type="submit" class="approve" name="decision" value="approve">
-            {serious ? `${words.approve} despite the warnings` : words.approve}
-          </button>
-          <button type="submit" class="reject" name="decision" value="reject">
-            {words.reject}
-          </button>
-        </div>
-        <p class="soft small">{words.after}</p>
-      </form>
-    </section>
+    <div class="intro">
+      <h1>{title}</h1>
+      <p class="lede">
+        {lede} {words.place} the mailbox{" "}
+        <b>
+          <Visible text={item.mailbox_address} context="strict" />
+        </b>
+        .
+      </p>
+      {"test" in item && item.test && (
+        <p class="calm">
+          <Icon shape="info" />
+          <b>{TEST_MESSAGE}</b>
+        </p>
+      )}
+    </div>
   );
 };
 
-/** The page of an item that waits: what it is, what is wrong with it, and then the two buttons. */
+/** Stands where a page begins to be read: the form is far below on a phone. */
+const Trouble: FC<{ trouble: string }> = ({ trouble }) => (
+  <p class="warning danger trouble" role="alert">
+    <Visible text={trouble} context="line" />
+  </p>
+);
+
+/** What it is that the person decides about. */
+const Matter: FC<{ item: DecisionItem; base: string }> = ({ item, base }) => {
+  switch (item.kind) {
+    case "send":
+    case "inbound":
+      return <Message item={item} base={base} />;
+    case "read":
+    case "annotate":
+      return <Request item={item} />;
+    case "template":
+      return <TemplateCard item={item} />;
+    case "upgrade":
+      return <Upgrade item={item} />;
+  }
+};
+
+/** The page of an item that waits: what it is, what is wrong with it, and then the buttons. */
 export const DecisionPage: FC<DecisionPageProps> = (props) => {
-  const { item, approver, base, expires_at, now } = props;
-  const words = KINDS[item.kind];
-  const warnings = findMisleading(item.content);
+  const { item, approver, approved_at, base, expires_at, now, typed, trouble, back, nav } = props;
+  const warnings = warningsAbout(item);
+  const open = approved_at === null;
   return (
-    <Page title={words.title} who={approver} skipTo={{ id: "decide", label: "Go to the decision" }}>
+    <Page
+      title={open ? KIND_WORDS[item.kind].title : APPROVED.title}
+      who={approver}
+      nav={nav}
+      skipTo={{ id: "decide", label: open ? "Go to the decision" : "Go to how it stands" }}
+    >
       <main>
         <div>
-          <div class="intro">
-            <h1>{words.title}</h1>
-            <p class="lede">
-              {words.lede} {item.kind === "send" ? "From" : "For"} the mailbox{" "}
-              <b>
-                <Visible text={item.mailbox_address} context="strict" />
-              </b>
-              .
-            </p>
-            {item.test && (
-              <p class="calm">
-                <Icon shape="info" />
-                <b>{TEST_MESSAGE}</b>
-              </p>
-            )}
-          </div>
+          {back && <Back link={back} />}
+          <Intro item={item} open={open} />
+          {trouble !== undefined && <Trouble trouble={trouble} />}
           <Glance item={item} expiresAt={expires_at} now={now} />
         </div>
-        <Warnings warnings={warnings} />
+        {messageIn(item) !== null && <Warnings warnings={warnings} />}
         <div class="columns">
           <div class="stack">
-            <Message item={item} base={base} />
+            <Matter item={item} base={base} />
+            {"edits" in item && <Edits edits={item.edits} />}
+            {open && isEditable(item) && <EditFields item={item} typed={typed} />}
           </div>
           <div class="side">
-            <DecisionForm {...props} warnings={warnings} />
+            {approved_at === null ? (
+              <DecisionForm {...props} warnings={warnings} />
+            ) : (
+              <ApprovedCard item={item} approved_at={approved_at} />
+            )}
           </div>
         </div>
         <Details item={item} />
       </main>
-      <footer class="foot">Opening this page decides nothing. This link is yours alone: do not forward it.</footer>
+      <footer class="foot">
+        Opening this page decides nothing.{back ? "" : " This link is yours alone: do not forward it."}
+      </footer>
     </Page>
   );
 };

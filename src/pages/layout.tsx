@@ -14,13 +14,18 @@ export function renderPage(page: Html): string {
   return `<!doctype html>\n${html}`;
 }
 
-/** Every page: the frame around `children`. `who` stands in the bar: the person the link was made for. */
+/**
+ * Every page: the frame around `children`. `who` stands in the bar: the person who decides here; `nav` beside them. `style` adds
+ * to what every page looks like; its hash must be in STYLE_SOURCES.
+ */
 export const Page: FC<{
   title: string;
   who?: string | undefined;
   skipTo?: { id: string; label: string };
+  style?: string;
+  nav?: Child;
   children?: Child;
-}> = ({ title, who, skipTo, children }) => (
+}> = ({ title, who, skipTo, style, nav, children }) => (
   <html lang="en">
     <head>
       <meta charset="utf-8" />
@@ -31,6 +36,7 @@ export const Page: FC<{
       <meta name="format-detection" content="telephone=no, date=no, address=no, email=no" />
       <title>{title} · MultiMail</title>
       <style>{raw(PAGE_STYLE)}</style>
+      {style !== undefined && <style>{raw(style)}</style>}
     </head>
     <body>
       {skipTo && (
@@ -52,6 +58,7 @@ export const Page: FC<{
               </b>
             </span>
           )}
+          {nav}
         </div>
       </header>
       {children}
@@ -123,10 +130,34 @@ export const Person: FC<{ name: string | null; address: string }> = ({ name, add
   );
 };
 
-/** One fact of a description list. */
-export const Fact: FC<{ label: string; wide?: boolean; children?: Child }> = ({ label, wide, children }) => (
-  <div class={wide ? "wide" : undefined}>
-    <dt>{label}</dt>
-    <dd>{children}</dd>
+/** One fact of a description list. `code` is the name by which programs know it. */
+export const Fact: FC<{ label: string; code?: string; wide?: boolean; children?: Child }> = (props) => (
+  <div class={props.wide ? "wide" : undefined}>
+    <dt>
+      {props.code === undefined ? (
+        props.label
+      ) : (
+        <>
+          <Visible text={props.label} context="line" />{" "}
+          <span class="mono">
+            <Visible text={props.code} context="strict" />
+          </span>
+        </>
+      )}
+    </dt>
+    <dd>{props.children}</dd>
   </div>
+);
+
+/** Where a page of a session was opened from. */
+export interface BackLink {
+  href: string;
+  label: string;
+}
+
+/** The way back to where the person came from. */
+export const Back: FC<{ link: BackLink }> = ({ link }) => (
+  <p class="back">
+    <a href={link.href}>{link.label}</a>
+  </p>
 );

@@ -1,10 +1,11 @@
 import type { FC } from "hono/jsx";
+import { Kept, type KeptWords } from "./kept.tsx";
 import { Icon, Page, type Shape } from "./layout.tsx";
 import { timeInWords } from "./words.ts";
 
 /** A page that says why there is nothing to decide here, and what helps. */
 export interface Problem {
-  status: 403 | 404 | 405 | 410 | 413 | 415 | 503;
+  status: 403 | 404 | 405 | 409 | 410 | 413 | 415 | 503;
   title: string;
   what: string;
   help: string;
@@ -96,6 +97,11 @@ export function revokedProblem(reason: string): Problem {
   };
 }
 
+/** @returns the problem of a decision that was not taken; `error` is why, as a sentence. */
+export function refusedProblem(error: string): Problem {
+  return { status: 409, title: "Your decision was not taken", what: error, help: AGAIN, shape: "alert", again: true };
+}
+
 /** @returns the problem of a link that came too late. */
 export function expiredProblem(expiredAt: string): Problem {
   return {
@@ -108,25 +114,29 @@ export function expiredProblem(expiredAt: string): Problem {
   };
 }
 
-/** `base` is the page's own path, for those problems where opening it again helps. */
-export const ProblemPage: FC<{ problem: Problem; base?: string | undefined }> = ({ problem, base }) => (
-  <Page title={problem.title}>
-    <main>
-      <div class="single card result">
-        <div>
-          <Icon shape={problem.shape} class="mark still" />
-          <h1>{problem.title}</h1>
-          <p class="lede">{problem.what}</p>
+/** `base` is the page's own path, for those problems where opening it again helps; `kept` what the person had written. */
+export const ProblemPage: FC<{ problem: Problem; base?: string | undefined; kept?: KeptWords | null }> = (props) => {
+  const { problem, base, kept } = props;
+  return (
+    <Page title={problem.title}>
+      <main>
+        <div class="single card result">
+          <div>
+            <Icon shape={problem.shape} class="mark still" />
+            <h1>{problem.title}</h1>
+            <p class="lede">{problem.what}</p>
+          </div>
+          <p>{problem.help}</p>
+          {problem.again && base !== undefined && (
+            <p>
+              <a class="button-link" href={base}>
+                Open the page again
+              </a>
+            </p>
+          )}
+          <Kept kept={kept} />
         </div>
-        <p>{problem.help}</p>
-        {problem.again && base !== undefined && (
-          <p>
-            <a class="button-link" href={base}>
-              Open the page again
-            </a>
-          </p>
-        )}
-      </div>
-    </main>
-  </Page>
-);
+      </main>
+    </Page>
+  );
+};

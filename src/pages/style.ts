@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { CONSOLE_STYLE } from "./console/style.ts";
 
 /**
  * The look of our pages. Colours meet WCAG 2.2 AA on their backgrounds in both schemes, and what can be pressed is at least
@@ -29,6 +30,8 @@ a{color:var(--link)}
 .brand svg{width:1.375rem;height:1.375rem;color:var(--go)}
 .who{color:var(--soft);font-size:.9375rem}
 .who b{color:var(--ink);font-weight:600}
+.bar form{display:flex;flex-wrap:wrap;gap:.25rem .5rem}
+.quiet{display:inline-flex;align-items:center;min-height:3rem;padding:.25rem .875rem;background:transparent;color:var(--link);font-weight:550;border:1px solid var(--strong);border-radius:10px;text-decoration:none}
 main{max-width:70rem;margin:0 auto;padding:1.5rem 1rem 3rem;display:grid;gap:1.25rem}
 .intro{max-width:46rem}
 .lede{color:var(--soft);font-size:1.0625rem}
@@ -92,16 +95,33 @@ pre.mono{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"Liberation Mono
 .decide{border-color:var(--strong)}
 form{display:grid;gap:.875rem}
 label.field{font-weight:600;display:block;margin-bottom:.375rem}
-textarea{width:100%;min-height:5.5rem;padding:.625rem .75rem;font:inherit;color:inherit;background:var(--card);border:1px solid var(--strong);border-radius:9px;resize:vertical}
+input[type=text]{min-height:3rem}
+textarea,input[type=text]{width:100%;padding:.625rem .75rem;font:inherit;color:inherit;background:var(--card);border:1px solid var(--strong);border-radius:9px}
+textarea{min-height:5.5rem;resize:vertical}
 .buttons{display:grid;gap:.625rem}
 button{min-height:3.25rem;padding:.75rem 1.25rem;border-radius:10px;font:inherit;font-weight:650;cursor:pointer;border:2px solid transparent}
 .approve{background:var(--go);color:var(--go-ink)}
 .reject{background:transparent;color:var(--stop);border-color:var(--stop)}
 button:hover{filter:brightness(1.07)}
-.trouble{border-radius:9px}
+.trouble{border-radius:9px;margin-top:1rem;max-width:46rem}
 details.card>summary{padding:1rem;cursor:pointer;font-weight:650;min-height:3rem}
 .facts{margin:0;padding:0 1rem 1rem;display:grid;gap:.75rem 1.5rem}
 .facts pre{background:var(--sunk);border-radius:8px;padding:.5rem .625rem}
+.plain{margin:.25rem 0 0;padding-left:1.125rem;display:grid;gap:.25rem}
+.asked pre{max-height:24rem;overflow:auto}
+.edits{margin:0;padding:0;list-style:none}
+.edits>li{padding:.75rem 1rem 1rem;border-top:1px solid var(--line);display:grid;gap:.5rem}
+.difference{background:var(--sunk);border-radius:8px;padding:.5rem .625rem;max-height:30rem;overflow:auto}
+.difference>*{display:block;text-decoration:none;min-height:1.55em}
+ins{background:var(--good);color:var(--ink);box-shadow:inset 3px 0 0 var(--good-line);padding-left:.375rem}
+del{background:var(--danger);color:var(--danger-ink);box-shadow:inset 3px 0 0 var(--danger-line);padding-left:.375rem}
+.leave-out{padding:0}
+.leave-out ul{list-style:none;margin:0;padding:0}
+.leave-out legend{position:static;width:auto;height:auto;clip-path:none;font-weight:600;padding:0}
+.leave-out label{display:flex;gap:.625rem;align-items:center;min-height:3rem;cursor:pointer}
+.leave-out input{width:1.25rem;height:1.25rem;flex:none;margin:0;accent-color:var(--go)}
+.back a{display:inline-flex;align-items:center;min-height:3rem}
+.kept pre{background:var(--sunk);border-radius:8px;padding:.5rem .625rem;max-height:24rem;overflow:auto}
 .tags{display:flex;flex-wrap:wrap;gap:.375rem;list-style:none;margin:0;padding:0}
 .tags li{background:var(--sunk);border-radius:6px;padding:.0625rem .5rem;font-size:.875rem}
 .single{max-width:34rem;margin:0 auto;width:100%}
@@ -132,9 +152,10 @@ pre{white-space:pre-wrap}
 blockquote{margin:0 0 0 4px;padding-left:12px;border-left:3px solid #ccd1d8;color:#4a525d}
 `;
 
-function sourceHash(style: string): string {
+/** @returns the CSP source (CSP Level 3, §2.3.1) of a style element with exactly this text. */
+export function styleSource(style: string): string {
   return `'sha256-${createHash("sha256").update(style).digest("base64")}'`;
 }
 
-/** CSP sources (CSP Level 3, §2.3.1) for our two style elements; the frame inherits the page's policy. */
-export const STYLE_SOURCES = `${sourceHash(PAGE_STYLE)} ${sourceHash(MESSAGE_STYLE)}`;
+/** CSP sources (CSP Level 3, §2.3.1) for our style elements; the frame inherits the page's policy. */
+export const STYLE_SOURCES = [PAGE_STYLE, MESSAGE_STYLE, CONSOLE_STYLE].map(styleSource).join(" ");

@@ -1,4 +1,7 @@
-import { MODES, type Mode } from "../oversight/modes.ts";
+import type { DecisionItem, MessageItem } from "../../durable-objects/mailbox-rpc.ts";
+import type { PendingKind } from "../operations/shapes.ts";
+import type { Mode } from "../oversight/modes.ts";
+import type { RequestStatus } from "../oversight/request-transitions.ts";
 import type { Status } from "../oversight/statuses.ts";
 
 /** What codes mean to the people who decide. Exhaustive, so that a new code cannot appear without its words. */
@@ -11,17 +14,6 @@ export const MODE_WORDS: Record<Mode, { name: string; meaning: string }> = {
   monitored: { name: "Monitored", meaning: "The agent sends by itself; a person gets a copy of each message." },
   autonomous: { name: "Autonomous", meaning: "The agent sends by itself." },
 };
-
-const HELD_BY_MODE: Partial<Record<Mode, string>> = {
-  gated_all: "In this mailbox all mail, in and out, waits for a person.",
-  gated_send: "In this mailbox every outgoing message waits for a person.",
-};
-
-/** @returns why a message waits, as a sentence; a rule that is a mode's is told as what the mode means. */
-export function heldInWords(heldBy: string): string {
-  const mode = MODES.find((name) => heldBy === `mode ${name}` || heldBy === name);
-  return mode ? (HELD_BY_MODE[mode] ?? MODE_WORDS[mode].meaning) : heldBy;
-}
 
 /** What a message of a test key is, for whoever decides about it. */
 export const TEST_MESSAGE = "Test message: it ends in the sandbox and will not leave.";
@@ -51,6 +43,92 @@ export const STATUS_WORDS: Record<Status, string> = {
   spam_quarantined: "was put aside as spam",
 };
 
+/** Kinds of items that are no message. */
+type RequestKind = Exclude<PendingKind, MessageItem["kind"]>;
+
+/** How what is no message stands, as the end of “The request …” or “The template …”. */
+const REQUEST_STATUS_WORDS: Record<RequestKind, Record<RequestStatus, string>> = {
+  read: {
+    pending: "waits for a person's decision",
+    approved: "was allowed once; the agent has not used that yet",
+    consumed: "was allowed, and the agent got its answer",
+    rejected: "was rejected; the agent sees nothing of what it asked for",
+    expired: "was not decided, or not used, in time; the agent sees nothing of what it asked for",
+    cancelled: "was taken back; the agent sees nothing of what it asked for",
+  },
+  annotate: {
+    pending: "waits for a person's decision",
+    approved: "was allowed once; the agent has not used that yet",
+    consumed: "was allowed, and the agent did what it asked for",
+    rejected: "was rejected; nothing was changed",
+    expired: "was not decided, or not used, in time; nothing was changed",
+    cancelled: "was taken back; nothing was changed",
+  },
+  template: {
+    pending: "waits for a person's decision",
+    approved: "can be used by the agent from now on",
+    consumed: "was used by the agent",
+    rejected: "was rejected and cannot be used",
+    expired: "was not decided in time and cannot be used",
+    cancelled: "was taken back and cannot be used",
+  },
+  upgrade: {
+    pending: "waits for the operator's code",
+    approved: "was let through by the operator's code",
+    consumed: "was let through by the operator's code",
+    rejected: "was rejected; nothing was changed",
+    expired: "was not let through in time; nothing was changed",
+    cancelled: "was taken back; nothing was changed",
+  },
+};
+
+const NOUNS: Record<RequestKind, string> = {
+  read: "The request",
+  annotate: "The request",
+  template: "The template",
+  upgrade: "The request",
+};
+
+function isRequestKind(kind: PendingKind): kind is RequestKind {
+  return kind in NOUNS;
+}
+
+/** @returns how an item stands, as a whole sentence: `The template was rejected and cannot be used.` */
+export function standingInWords(kind: PendingKind, status: Status | RequestStatus): string {
+  if (!isRequestKind(kind)) return `The message ${STATUS_WORDS[status as Status] ?? status}.`;
+  return `${NOUNS[kind]} ${REQUEST_STATUS_WORDS[kind][status as RequestStatus] ?? status}.`;
+}
+
+/** Above this nobody lets a message through without opening it. */
+export const HIGH_RISK = 0.5;
+const LOW_RISK = 0.25;
+
+/** @returns a risk score for people: `medium (0.42)`. */
+export function riskInWords(score: number): string {
+  const level = score > HIGH_RISK ? "high" : score > LOW_RISK ? "medium" : "low";
+  return `${level} (${score.toFixed(2)})`;
+}
+
+const SMALL_NUMBERS = ["none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"];
+
+/** @returns how many more approvals are needed: `one more is needed`. */
+export function moreNeeded(n: number): string {
+  return `${SMALL_NUMBERS[n] ?? n} more ${n === 1 ? "is" : "are"} needed`;
+}
+
+/**
+ * @returns how far the approvals have come: `1 of 2 people have approved: ana@acme.example (Sat, 21 Nov 2026, 06:06 UTC); one
+ *   more is needed.`; null where one person decides alone.
+ */
+export function quorumInWords({ needed, approvals }: DecisionItem["quorum"]): string | null {
+  if (needed <= 1) return null;
+  if (approvals.length === 0) return `${needed} people must approve; nobody has yet.`;
+  const who = approvals.map(({ by, at }) => `${by} (${timeInWords(at)})`).join(", ");
+  const left = needed - approvals.length;
+  const how = `${approvals.length} of ${needed} people have approved: ${who}`;
+  return left > 0 ? `${how}; ${moreNeeded(left)}.` : `${how}.`;
+}
+
 const DATE_AND_TIME = new Intl.DateTimeFormat("en-GB", {
   weekday: "short",
   day: "numeric",
@@ -75,17 +153,21 @@ const UNITS = [
 
 /** @returns how long until `iso`: `2 days`, `5 hours`, `less than a minute`. */
 export function timeLeft(iso: string, now: number): string {
-  const left = Date.parse(iso) - now;
+  return durationInWords((Date.parse(iso) - now) / 1000);
+}
+
+/** @returns a length of time in its largest whole unit: `2 days`, `5 hours`, `less than a minute`. */
+export function durationInWords(seconds: number): string {
   for (const [unit, length] of UNITS) {
-    const count = Math.floor(left / length);
-    if (count >= 1) return `${count} ${unit}${count === 1 ? "" : "s"}`;
+    const n = Math.floor((seconds * 1000) / length);
+    if (n >= 1) return count(n, unit);
   }
   return "less than a minute";
 }
 
 /** @returns a size in bytes for people, in units of 1,000: `1.2 MB`. */
 export function sizeInWords(bytes: number): string {
-  if (bytes < 1000) return `${bytes} byte${bytes === 1 ? "" : "s"}`;
+  if (bytes < 1000) return count(bytes, "byte");
   const kilobytes = bytes / 1000;
   return kilobytes < 1000 ? `${kilobytes.toFixed(kilobytes < 10 ? 1 : 0)} kB` : `${(kilobytes / 1000).toFixed(1)} MB`;
 }

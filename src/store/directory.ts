@@ -2,6 +2,7 @@ import { newId } from "../ids.ts";
 import type { Mailbox } from "../operations/shapes.ts";
 import { type Caller, SCOPES, type Scope } from "../oversight/caller.ts";
 import type { StoredDkimKey } from "./domains.ts";
+import { isPersonSql, isPersonsAddress } from "./people.ts";
 
 /** Look-ups across objects, and the reservations that only D1 can make unique. */
 
@@ -91,12 +92,30 @@ export async function listMailboxes(
   };
 }
 
-/** What a reservation met: it is made, the address is there already, or the routing number is. */
-export type Reservation = "reserved" | "routing_taken" | { id: string; tenant_id: string; settings: Mailbox };
+/** @returns which of a tenant's mailboxes stand still by their own panic switch, as far as the caller may see them; at most 1,000. */
+export async function pausedMailboxes(db: D1Database, { tenant_id, mailbox_ids }: Caller): Promise<string[]> {
+  const bound = mailbox_ids === null ? null : JSON.stringify(mailbox_ids);
+  const { results } = await db
+    .prepare(
+      `SELECT id FROM mailboxes WHERE tenant_id = ?1 AND json_extract(settings, '$.paused') = 1
+       AND (?2 IS NULL OR id IN (SELECT value FROM json_each(?2))) ORDER BY id LIMIT 1000`,
+    )
+    .bind(tenant_id, bound)
+    .all<{ id: string }>();
+  return results.map(({ id }) => id);
+}
+
+/** What a reservation met: it is made, the address is there already or a person's, or the routing number is there. */
+export type Reservation =
+  | "reserved"
+  | "routing_taken"
+  | "person"
+  | { id: string; tenant_id: string; settings: Mailbox };
 
 /**
- * Reserves an address and a routing number. Returned `reserved` means: no other mailbox can get either. The row holds the
- * settings, so that the mailbox is known to every look-up before its object has brought its own.
+ * Reserves an address and a routing number. Returned `reserved` means: no other mailbox and no person who oversees can get the
+ * address, and no other mailbox the number. The row holds the settings, so that the mailbox is known to every look-up before its
+ * object has brought its own.
  */
 export async function reserveMailbox(
   db: D1Database,
@@ -106,12 +125,14 @@ export async function reserveMailbox(
 ): Promise<Reservation> {
   const { meta } = await db
     .prepare(
-      "INSERT INTO mailboxes (id, tenant_id, address, routing, settings, version) VALUES (?1, ?2, ?3, ?4, ?5, 0) ON CONFLICT DO NOTHING",
+      `INSERT INTO mailboxes (id, tenant_id, address, routing, settings, version)
+       SELECT ?1, ?2, ?3, ?4, ?5, 0 WHERE NOT ${isPersonSql("?3")} ON CONFLICT DO NOTHING`,
     )
     .bind(mailbox.id, mailbox.tenant_id, address, routing, JSON.stringify(mailbox))
     .run();
   if (meta.changes > 0) return "reserved";
-  return (await findReservation(db, address)) ?? "routing_taken";
+  const held = await findReservation(db, address);
+  return held ?? ((await isPersonsAddress(db, address)) ? "person" : "routing_taken");
 }
 
 /** @returns who holds an address, or null. */

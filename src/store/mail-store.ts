@@ -70,13 +70,18 @@ export async function storeAttachments(
   attachments: AttachmentBytes[],
   stored: StoredAttachment[] = [],
 ): Promise<StoredAttachment[]> {
-  for (const [n, { bytes, ...described }] of attachments.entries()) {
-    const key = keyOf(n);
-    const sha256 = createHash("sha256").update(bytes).digest("hex");
-    await bucket.put(key, bytes, { sha256, httpMetadata: { contentType: "application/octet-stream" } });
-    stored.push({ ...described, size: bytes.byteLength, sha256, key });
+  for (const [n, attachment] of attachments.entries()) {
+    const described = describeAttachment(attachment, keyOf(n));
+    const { key, sha256 } = described;
+    await bucket.put(key, attachment.bytes, { sha256, httpMetadata: { contentType: "application/octet-stream" } });
+    stored.push(described);
   }
   return stored;
+}
+
+/** @param key where it is stored; empty for one that is not. @returns what a message knows of an attachment. */
+export function describeAttachment({ bytes, ...described }: AttachmentBytes, key: string): StoredAttachment {
+  return { ...described, size: bytes.byteLength, sha256: createHash("sha256").update(bytes).digest("hex"), key };
 }
 
 /** Stores the bodies of a message as JSON. */

@@ -52,6 +52,15 @@ export async function callMailbox<T>(
   return unwrap(await repeated(() => call(env.MAILBOX.getByName(routing)), ATTEMPTS));
 }
 
+/** As `callMailbox`, for methods that answer people: what they show is no outcome that could be refused. */
+export async function askMailbox<T>(
+  env: Env,
+  routing: RoutingNumber,
+  call: (mailbox: MailboxRpc) => Promise<T>,
+): Promise<T> {
+  return repeated(() => call(env.MAILBOX.getByName(routing)), ATTEMPTS);
+}
+
 /**
  * Calls the object of the mailbox that `id` lies in.
  * @param id `mbx_…`, `em_…`, `thr_…` or `pend_…`.

@@ -13,13 +13,22 @@ export async function recordTenant(
     .run();
 }
 
-/** Writes a key's row, by which doors let it in. A revocation in D1 is never taken back. */
-export async function recordKey(db: D1Database, tenantId: string, key: ApiKey & { hash: string }): Promise<void> {
+/**
+ * Writes a key's row, by which doors let it in. A revocation in D1 is never taken back, and an older version never overwrites a
+ * newer one.
+ */
+export async function recordKey(
+  db: D1Database,
+  tenantId: string,
+  key: ApiKey & { hash: string; version?: number },
+): Promise<void> {
   await db
     .prepare(
-      `INSERT INTO api_keys (id, tenant_id, hash, scopes, mailbox_ids, agent_id, test, created_by, revoked_at)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-       ON CONFLICT (id) DO UPDATE SET revoked_at = coalesce(revoked_at, excluded.revoked_at)`,
+      `INSERT INTO api_keys (id, tenant_id, hash, scopes, mailbox_ids, agent_id, test, created_by, revoked_at, version)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT (id) DO UPDATE SET revoked_at = coalesce(revoked_at, excluded.revoked_at), scopes = excluded.scopes,
+         mailbox_ids = excluded.mailbox_ids, agent_id = excluded.agent_id, version = excluded.version
+       WHERE excluded.version >= api_keys.version`,
     )
     .bind(
       key.id,
@@ -31,6 +40,7 @@ export async function recordKey(db: D1Database, tenantId: string, key: ApiKey & 
       key.test ? 1 : 0,
       key.created_by,
       key.revoked_at,
+      key.version ?? 0,
     )
     .run();
 }

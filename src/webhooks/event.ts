@@ -2,6 +2,9 @@
 export const EVENT_TYPES = [
   "message.received",
   "message.held",
+  "message.scheduled",
+  "message.blocked",
+  "message.edited",
   "message.approved",
   "message.rejected",
   "message.expired",
@@ -10,6 +13,12 @@ export const EVENT_TYPES = [
   "message.bounced",
   "message.send_failed",
   "notification.failed",
+  "request.held",
+  "request.approved",
+  "request.rejected",
+  "request.expired",
+  "request.cancelled",
+  "mailbox.fell_back",
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
 
@@ -24,8 +33,9 @@ export interface WebhookEvent {
   tenant_id: string;
   mailbox: string;
   mailbox_id: string;
-  message_id: string;
-  email_id: string;
-  thread_id: string;
+  /** Null, as the next two, where it is about no message. */
+  message_id: string | null;
+  email_id: string | null;
+  thread_id: string | null;
   data: Record<string, unknown>;
 }

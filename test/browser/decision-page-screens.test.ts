@@ -3,16 +3,28 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { LinkView } from "../../durable-objects/mailbox-rpc.ts";
-import { approvalRequestMail, monitoredCopyMail, operatorCodeMail } from "../../src/mail/notification.ts";
+import type { DecisionItem, LinkView } from "../../durable-objects/mailbox-rpc.ts";
+import {
+  approvalRequestMail,
+  digestMail,
+  fallBackMail,
+  monitoredCopyMail,
+  operatorCodeMail,
+  signInMail,
+} from "../../src/mail/notification.ts";
 import { decisionLink } from "../../src/oversight/decision-links.ts";
 import {
   attachment,
   decidedView,
   decisionItem,
+  editableItem,
   openView,
+  RECORD,
   recordedEnv,
+  requestItem,
+  templateItem,
   tokenFor,
+  upgradeItem,
 } from "../support/decision-page-fixtures.ts";
 import { type ServedPages, serveDecisionPages } from "../support/decision-page-harness.ts";
 
@@ -86,7 +98,71 @@ const arabic = decisionItem(
   },
 );
 
+const BERT = { by: "bert@acme.example", at: "2026-11-21T08:55:00.000Z" };
+const REASONS = [
+  { rule: "new_recipients", action: "hold", because: "alice@customer.example was never written to before." },
+  { rule: "budget", action: "hold", because: "It would be the 21st message today; 20 are allowed." },
+] as const;
+const ruled = editableItem(
+  {
+    held_by: "new_recipients",
+    because: "alice@customer.example was never written to before.",
+    reasons: [...REASONS],
+    risk: {
+      score: 0.62,
+      reasons: [
+        { reason: "new_domain", weight: 0.3, because: "Nobody here has written to customer.example before." },
+        { reason: "bounces", weight: 0.2, because: "3 of the last 20 messages bounced." },
+      ],
+    },
+    send_at: "2026-11-25T07:00:00.000Z",
+    quorum: { needed: 2, approvals: [BERT] },
+    edits: [
+      {
+        by: "bert@acme.example",
+        at: BERT.at,
+        difference:
+          "@@ -1,4 +1,3 @@\n Subject: Your order 4711 ships on Thursday\n To: Alice Moreau <alice@customer.example>\n-Cc: everybody@customer.example\n \n@@ -7,3 +6,3 @@\n \n-your order ships on Wednesday.\n+your order 4711 leaves our warehouse on Thursday, 26 November.\n \n",
+      },
+    ],
+  },
+  ORDER,
+);
+const tagging = requestItem({
+  kind: "annotate",
+  because: "In this mailbox whatever an agent changes waits for a person.",
+  request: {
+    operation: "tag_email",
+    input: { email_id: "em_01KBMX3Z8Q4N7W2T0123ABCDEF", tags: { urgent: "", team: "north" } },
+  },
+  about: { subject: "Where is my order?", from: "Bob <bob@customer.example>", at: "2026-11-20T17:02:00.000Z" },
+});
+const newVersion = templateItem(
+  {
+    difference: "@@ -4,3 +4,3 @@\n Domains: customer.example\n \n-Hi {{name}},\n+Dear {{name}},\n",
+  },
+  { version: 2 },
+);
+
 const VIEWS: Record<string, LinkView> = {
+  editable: openView(editableItem({}, ORDER)),
+  ruled: openView(ruled),
+  counted: openView(
+    { ...ruled, quorum: { needed: 3, approvals: [BERT, { by: "anna@acme.example", at: BERT.at }] } },
+    { approved_at: BERT.at },
+  ),
+  query: openView(requestItem()),
+  annotation: openView(tagging),
+  template: openView(templateItem()),
+  "template-again": openView(newVersion),
+  upgrade: openView(upgradeItem()),
+  forever: openView({ ...order, expires_at: null }),
+  partly: decidedView({
+    decision: "approved_partly",
+    status: "pending_send_approval",
+    quorum: { needed: 2, approvals: [{ by: "anna@acme.example", at: BERT.at }] },
+  }),
+  consumed: decidedView({ kind: "read", status: "consumed" }),
   ordinary: openView(order),
   misleading: openView(misleading),
   inbound: openView(arrived),
@@ -115,19 +191,53 @@ const VIEWS: Record<string, LinkView> = {
 
 function mails(): Record<string, string> {
   const product_url = "https://mail.example.com";
-  const ask = (item: typeof order) =>
-    approvalRequestMail({
-      item,
-      link: decisionLink(product_url, tokenFor("mail")),
-      approver: "anna@acme.example",
-      expires_at: DEADLINE,
-      product_url,
-    });
+  const link = decisionLink(product_url, tokenFor("mail"));
+  const approver = "anna@acme.example";
+  const ask = (item: DecisionItem, change = {}) =>
+    approvalRequestMail({ item, link, approver, expires_at: DEADLINE, product_url, ...change });
   const words = "Change the mode of orders@acme.example from gated_send to autonomous.";
   return {
     "/mail/request": ask(order).html,
     "/mail/request-misleading": ask(misleading).html,
     "/mail/request-inbound": ask(arrived).html,
+    "/mail/request-ruled": ask(ruled, { on_behalf_of: "ana@acme.example", escalated_after: 4 * 3600 }).html,
+    "/mail/request-query": ask(requestItem()).html,
+    "/mail/request-template": ask(newVersion).html,
+    "/mail/request-upgrade": ask(upgradeItem()).html,
+    "/mail/digest": digestMail({
+      items: [order, misleading, requestItem(), newVersion].map((item) => ({ item, link })),
+      more: 3,
+      approver,
+      product_url,
+    }).html,
+    "/mail/fell-back": fallBackMail({
+      mailbox_address: "orders@acme.example",
+      from: "autonomous",
+      to: "gated_send",
+      what: "bounces",
+      count: 7,
+      days: 3,
+      at: DEADLINE,
+      approver,
+      product_url,
+    }).html,
+    "/mail/sign-in": signInMail({
+      link: `${product_url}/console/enter/${tokenFor("mail")}`,
+      person: approver,
+      tenant_name: "Acme",
+      expires_at: DEADLINE,
+      product_url,
+    }).html,
+    "/mail/code-with-record": operatorCodeMail({
+      code: "482 913",
+      words,
+      key_id: "key_1",
+      expires_at: DEADLINE,
+      tenant_name: "Acme",
+      record: RECORD,
+      mailbox_address: "orders@acme.example",
+      product_url,
+    }).html,
     "/mail/copy": monitoredCopyMail({
       item: { ...order, oversight_mode: "monitored" },
       status: "sent",
@@ -237,8 +347,11 @@ describe("the decision page in a browser without scripts", () => {
 
   it("what can be pressed is large enough for a thumb", async () => {
     await withPage(phone, async (page) => {
-      await page.goto(`${pages.url}/v1/approve/${tokenFor("ordinary")}`);
-      for (const target of await page.locator("button, .views > label, .files a, summary").all()) {
+      await page.goto(`${pages.url}/v1/approve/${tokenFor("editable")}`);
+      await page.getByText("Change it before it is sent").click();
+      for (const target of await page
+        .locator("button:visible, .views > label, .files a, .leave-out label, input[type=text], summary")
+        .all()) {
         expect((await target.boundingBox())?.height).toBeGreaterThanOrEqual(48);
       }
     });
@@ -289,11 +402,75 @@ describe("the decision page in a browser without scripts", () => {
         expect(await page.getByRole("heading", { level: 1 }).textContent()).not.toContain("Send this email");
       });
       const made = own.calls.filter((call) => call.method === "decideByLink");
-      expect(made).toMatchObject([{ decision: "approve", note: "Looks right.\nAnna" }]);
+      expect(made).toMatchObject([{ decision: { decision: "approve", note: "Looks right.\nAnna", edit: null } }]);
       // The reason why `Origin: null` from the same origin must be taken: this is what browsers send.
       expect(served.requests.filter((request) => request.method === "POST")).toEqual([
         { method: "POST", origin: "null", site: "same-origin" },
       ]);
+    } finally {
+      await served.close();
+    }
+  });
+
+  it("a person changes the message and sends what they made of it, whatever they press first", async () => {
+    const token = tokenFor("changed");
+    const own = recordedEnv({
+      [token]: openView(editableItem({}, { cc: [{ name: null, address: "carl@x.example" }] })),
+    });
+    const served = await serveDecisionPages(own);
+    const made = () => own.calls.filter((call) => call.method === "decideByLink");
+    try {
+      await withPage(phone, async (page) => {
+        await page.goto(`${served.url}/v1/approve/${token}`);
+        await page.getByText("Change it before it is sent").click();
+        await page.getByLabel("Subject").fill("It ships on Friday");
+        await page.getByLabel("Subject").press("Enter");
+        expect(served.requests.filter((request) => request.method === "POST")).toEqual([]);
+        await page.getByLabel("Text, in Markdown").fill("Dear Alice,\n\nit ships on *Friday*.");
+        await page.getByLabel("carl@x.example").check();
+        await page.getByLabel("Note").fill("Not Thursday.");
+        await page.getByRole("button", { name: "Approve and send", exact: true }).click();
+        expect(await page.getByRole("alert").textContent()).toContain("You changed the message.");
+        if (SCREENS) await page.screenshot({ path: join(SCREENS, "changed-phone.png"), fullPage: true });
+        expect(await page.getByLabel("Subject").inputValue()).toBe("It ships on Friday");
+        expect(await page.getByLabel("Text, in Markdown").inputValue()).toBe("Dear Alice,\n\nit ships on *Friday*.");
+        expect(await page.getByLabel("carl@x.example").isChecked()).toBe(true);
+        expect(await page.getByLabel("Note").inputValue()).toBe("Not Thursday.");
+        expect(made()).toEqual([]);
+        await page.getByRole("button", { name: "Approve with these changes and send" }).click();
+        expect(await page.getByRole("heading", { level: 1 }).textContent()).toBe("Approved");
+      });
+      expect(made()).toMatchObject([
+        {
+          decision: {
+            decision: "approve",
+            note: "Not Thursday.",
+            edit: {
+              subject: "It ships on Friday",
+              body: { markdown: "Dear Alice,\n\nit ships on *Friday*.", text: "Dear Alice,\n\nit ships on Friday." },
+              without: ["carl@x.example"],
+            },
+          },
+        },
+      ]);
+    } finally {
+      await served.close();
+    }
+  });
+
+  it("whoever changes nothing approves what there is, also with a text that browsers rewrite", async () => {
+    const token = tokenFor("untouched");
+    const text = "\n a\r\nb\tc\rd\u00a0\u0000\ud800 e \n\n";
+    const item = editableItem({ source: { format: "text", text } }, { subject: ' "quoted" & \t<b> ' });
+    const own = recordedEnv({ [token]: openView(item) });
+    const served = await serveDecisionPages(own);
+    try {
+      await withPage(phone, async (page) => {
+        await page.goto(`${served.url}/v1/approve/${token}`);
+        await page.getByRole("button", { name: /^Approve and send/ }).click();
+        expect(await page.getByRole("heading", { level: 1 }).textContent()).toBe("Approved");
+      });
+      expect(own.calls.at(-2)).toMatchObject({ decision: { decision: "approve", edit: null } });
     } finally {
       await served.close();
     }

@@ -81,7 +81,7 @@ export function growMailbox(object: MailboxObject, size: number): void {
   sql.exec(`${numbers} INSERT INTO messages SELECT i, 'em_' || i, 'thr_' || (i / 5), 'inbound', 'read', '<' || i || '@x>', 'f' || i,
     sender, 'subject ' || i, created_at, 0, 'pass', record FROM messages, n WHERE seq = 1`);
   sql.exec(
-    `${numbers.replace("FROM messages", "FROM bodies")} INSERT INTO bodies SELECT i, NULL, NULL, 'word' || (i % 4) || ' common text', NULL, NULL FROM n`,
+    `${numbers.replace("FROM messages", "FROM bodies")} INSERT INTO bodies SELECT i, NULL, NULL, 'word' || (i % 4) || ' common text', NULL, NULL, NULL FROM n`,
   );
   sql.exec(`${numbers.replace("max(seq) + 1 FROM messages", "coalesce(max(rowid), 0) + 1 FROM search")} INSERT INTO search (rowid, people, subject, text)
     SELECT i, 'ana@customer.example', 'subject ' || i, 'word' || (i % 4) || ' common text' FROM n`);

@@ -1,4 +1,13 @@
-import type { DecisionItem, LinkOutcome, LinkView } from "../../durable-objects/mailbox-rpc.ts";
+import type {
+  DecisionItem,
+  LinkOutcome,
+  LinkView,
+  MessageItem,
+  PersonDecision,
+  RequestItem,
+  TemplateItem,
+  UpgradeItem,
+} from "../../durable-objects/mailbox-rpc.ts";
 import type { ApproveEnv } from "../../src/doors/approve/storage.ts";
 import type { StoredAttachment } from "../../src/mail/message.ts";
 import { hashDecisionToken, newDecisionToken } from "../../src/oversight/decision-links.ts";
@@ -21,17 +30,33 @@ export function attachment(name: string, content_type: string, size: number): St
   return { name, content_type, disposition: "attachment", content_id: null, size, sha256, key: `att/${name}` };
 }
 
+const COMMON = {
+  pending_id: "pend_01KBMX3Z8Q4N7W2T0123ABCDEF",
+  email_id: "em_01KBMX3Z8Q4N7W2T0123ABCDEF",
+  mailbox_id: "mbx_01KBMX3Z8Q4N7W2T0123ABCDEF",
+  mailbox_address: "orders@acme.example",
+  oversight_mode: "gated_send",
+  content_hash: "c0ffee".padEnd(64, "0"),
+  agent: { agent_id: "order-desk", model_id: "atlas-4", model_provider: "example-ai" },
+  key_id: "key_01KBMX3Z8Q4N7W2T5Y6P8R9S0V",
+  held_by: "mode gated_send",
+  because: "In this mailbox every outgoing message waits for a person.",
+  submitted_at: "2026-11-21T08:52:10.000Z",
+  expires_at: "2026-11-24T08:52:10.000Z",
+} as const;
+
+function common() {
+  return { ...COMMON, agent: { ...COMMON.agent }, reasons: [], quorum: { needed: 1, approvals: [] } };
+}
+
 /** An ordinary message that waits; `change` and `content` replace parts of it. */
 export function decisionItem(
-  change: Partial<Omit<DecisionItem, "content">> = {},
-  content: Partial<DecisionItem["content"]> = {},
-): DecisionItem {
+  change: Partial<Omit<MessageItem, "content">> = {},
+  content: Partial<MessageItem["content"]> = {},
+): MessageItem {
   return {
-    pending_id: "pend_01KBMX3Z8Q4N7W2T0123ABCDEF",
-    email_id: "em_01KBMX3Z8Q4N7W2T0123ABCDEF",
+    ...common(),
     kind: "send",
-    mailbox_address: "orders@acme.example",
-    oversight_mode: "gated_send",
     content: {
       from: { name: "Acme Orders", address: "orders@acme.example" },
       reply_to: [],
@@ -46,27 +71,123 @@ export function decisionItem(
       references: [],
       ...content,
     },
-    content_hash: "c0ffee".padEnd(64, "0"),
-    agent: { agent_id: "order-desk", model_id: "atlas-4", model_provider: "example-ai" },
-    key_id: "key_01KBMX3Z8Q4N7W2T5Y6P8R9S0V",
     metadata: {},
     tags: {},
-    held_by: "mode gated_send",
+    risk: null,
     domain_intelligence: null,
-    submitted_at: "2026-11-21T08:52:10.000Z",
+    send_at: null,
+    source: null,
+    edits: [],
     authentication: null,
     test: false,
     ...change,
   };
 }
 
-export function openView(item: DecisionItem = decisionItem()): LinkView {
-  return { state: "open", approver: "anna@acme.example", expires_at: "2026-11-24T08:52:10.000Z", item };
+/** A message that a person may change; its source is Markdown. */
+export function editableItem(
+  change: Partial<Omit<MessageItem, "content">> = {},
+  content: Partial<MessageItem["content"]> = {},
+): MessageItem {
+  const text = "Dear Alice,\n\nyour order **4711** leaves our warehouse on Thursday, 26 November.";
+  return decisionItem({ source: { format: "markdown", text }, ...change }, content);
+}
+
+/** A search that waits in a mailbox where everything does. */
+export function requestItem(change: Partial<RequestItem> = {}): RequestItem {
+  return {
+    ...common(),
+    kind: "read",
+    oversight_mode: "gated_all",
+    held_by: "mode gated_all",
+    because: "In this mailbox whatever an agent reads waits for a person.",
+    request: { operation: "search_email", input: { q: "invoice 4711", sender: "alice@customer.example", limit: 20 } },
+    about: null,
+    ...change,
+  };
+}
+
+/** A new template; `template` replaces parts of it. */
+export function templateItem(
+  change: Partial<Omit<TemplateItem, "template">> = {},
+  template: Partial<TemplateItem["template"]> = {},
+): TemplateItem {
+  return {
+    ...common(),
+    kind: "template",
+    because: "A template waits for a person before it can be used.",
+    frame: { display_name: null, signature_block: null, ai_disclosure: false },
+    difference: null,
+    ...change,
+    template: {
+      id: "tpl_01KBMX3Z8Q4N7W2T0123ABCDEF",
+      version: 1,
+      name: "Shipping notice",
+      subject: "Your order {{order}} ships on {{day}}",
+      markdown: "Dear {{name}},\n\nyour order **{{order}}** leaves our warehouse on {{day}}.",
+      variables: [
+        { name: "name", type: "text", required: true, max_length: 80 },
+        { name: "order", type: "number", required: true, max_length: 12 },
+        { name: "day", type: "date", required: false, max_length: 30 },
+      ],
+      allowed_domains: ["customer.example"],
+      ...template,
+    },
+  };
+}
+
+/** What a mailbox did in the last 30 days. */
+export const RECORD: UpgradeItem["record"] = {
+  days: 30,
+  sent: 42,
+  approved: 40,
+  edited: 2,
+  rejected: 1,
+  expired: 3,
+  blocked: 4,
+  bounced: 1,
+  complained: 0,
+  approval_rate: 0.98,
+  edit_rate: 0.05,
+};
+
+/** An agent that asks for a looser mode. */
+export function upgradeItem(change: Partial<UpgradeItem> = {}): UpgradeItem {
+  return {
+    ...common(),
+    kind: "upgrade",
+    because: "A looser setting waits for the operator's code.",
+    change: "For the mailbox orders@acme.example: its oversight mode becomes autonomous (it is gated_send).",
+    record: RECORD,
+    ...change,
+  };
+}
+
+/** One item of each kind. */
+export const ITEMS: Record<DecisionItem["kind"], DecisionItem> = {
+  send: decisionItem(),
+  inbound: decisionItem({ kind: "inbound" }),
+  read: requestItem(),
+  annotate: requestItem({
+    kind: "annotate",
+    request: { operation: "tag_email", input: { email_id: COMMON.email_id, tags: { urgent: "" } } },
+  }),
+  template: templateItem(),
+  upgrade: upgradeItem(),
+};
+
+type OpenView = Extract<LinkView, { state: "open" }>;
+
+export function openView(item: DecisionItem = decisionItem(), change: Partial<OpenView> = {}): OpenView {
+  const { expires_at } = item;
+  return { state: "open", approver: "anna@acme.example", expires_at, item, approved_at: null, ...change };
 }
 
 export function outcome(change: Partial<LinkOutcome> = {}): LinkOutcome {
   return {
     status: "sent",
+    kind: "send",
+    quorum: { needed: 1, approvals: [] },
     decision: "approved",
     decided_by: "anna@acme.example",
     decided_at: "2026-11-21T08:58:00.000Z",
@@ -87,8 +208,7 @@ export interface MailboxCall {
   routing: string;
   method: "openLink" | "decideByLink";
   tokenHash: string;
-  decision?: "approve" | "reject";
-  note?: string | null;
+  decision?: PersonDecision;
 }
 
 /** An environment whose mailboxes answer fixed views by token, remember decisions, and write down each call. */
@@ -123,18 +243,29 @@ export function recordedEnv(
           calls.push({ routing, method: "openLink", tokenHash });
           return byHash.get(tokenHash) ?? { state: "unknown" };
         },
-        async decideByLink(tokenHash, decision, note) {
+        async decideByLink(tokenHash, decision) {
           fail("decideByLink");
-          calls.push({ routing, method: "decideByLink", tokenHash, decision, note });
+          calls.push({ routing, method: "decideByLink", tokenHash, decision });
           const view = byHash.get(tokenHash) ?? { state: "unknown" as const };
           if (view.state !== "open") return view;
+          const { item, approver } = view;
+          const kind = item.kind;
+          const at = "2026-11-21T08:58:00.000Z";
+          const approvals = [...item.quorum.approvals, { by: approver, at }];
+          if (decision.decision === "approve" && approvals.length < item.quorum.needed) {
+            const quorum = { ...item.quorum, approvals };
+            byHash.set(tokenHash, { ...view, item: { ...item, quorum }, approved_at: at });
+            const partly = outcome({ kind, quorum, decision: "approved_partly", status: "pending_send_approval" });
+            return { state: "decided", approver, outcome: { ...partly, just_now: true } };
+          }
           const made =
-            decision === "approve"
+            decision.decision === "approve"
               ? { decision: "approved", status: "queued" }
               : { decision: "rejected", status: "rejected" };
-          const result = outcome({ ...(made as Pick<LinkOutcome, "decision" | "status">), reason: note });
-          byHash.set(tokenHash, { state: "decided", approver: view.approver, outcome: result });
-          return { state: "decided", approver: view.approver, outcome: { ...result, just_now: true } };
+          const ended = made as Pick<LinkOutcome, "decision" | "status">;
+          const result = outcome({ ...ended, kind, reason: decision.note });
+          byHash.set(tokenHash, { state: "decided", approver, outcome: result });
+          return { state: "decided", approver, outcome: { ...result, just_now: true } };
         },
       }),
     },

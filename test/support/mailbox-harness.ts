@@ -2,7 +2,14 @@ import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { expect } from "vitest";
 import { MailboxObject } from "../../durable-objects/mailbox.ts";
-import type { InboxQuery, MailboxChange, MailboxRpc, Submission } from "../../durable-objects/mailbox-rpc.ts";
+import type {
+  DecisionRequest,
+  InboxQuery,
+  MailboxChange,
+  MailboxRpc,
+  PersonDecision,
+  Submission,
+} from "../../durable-objects/mailbox-rpc.ts";
 import { entryText, hashEntryText } from "../../src/audit/entry.ts";
 import { type HashedEntry, verifyChain } from "../../src/audit/verify.ts";
 import { type Outcome, unwrap } from "../../src/errors.ts";
@@ -10,7 +17,7 @@ import { newId, newRoutingNumber } from "../../src/ids.ts";
 import { generateDkimKeys } from "../../src/mail/dkim-keys.ts";
 import type { ReceivedMessage } from "../../src/mail/message.ts";
 import { defaultPlan } from "../../src/operations/new-mailbox.ts";
-import type { Mailbox } from "../../src/operations/shapes.ts";
+import type { Decision, Mailbox } from "../../src/operations/shapes.ts";
 import type { Caller, Scope } from "../../src/oversight/caller.ts";
 import { dkimKeyContext } from "../../src/store/domains.ts";
 import { deriveKey, seal } from "../../src/store/secrets.ts";
@@ -56,6 +63,16 @@ export async function setUpDomain(): Promise<void> {
     .run();
 }
 
+/** The old spelling, one approver, in the settings that the object decides by. */
+function approversOf({ approver_email, approver_pending, approvers }: Partial<Mailbox>): Partial<Mailbox> {
+  const [first = "approver@people.example"] = approvers ?? (approver_email ? [approver_email] : []);
+  if (approver_email === null) return { approvers: [], approvers_pending: [] };
+  return {
+    ...(!approvers && approver_email && { approvers: [approver_email] }),
+    ...(approver_pending && { approvers_pending: [first] }),
+  };
+}
+
 /** Makes a tenant and one mailbox in it. */
 export async function makeMailbox(change: Partial<Mailbox> = {}): Promise<TestMailbox> {
   await setUpDomain();
@@ -66,10 +83,12 @@ export async function makeMailbox(change: Partial<Mailbox> = {}): Promise<TestMa
     id: newId("mbx", Date.now(), routing),
     display_name: "Agent",
     approver_email: "approver@people.example",
+    approvers: ["approver@people.example"],
     ai_disclosure: false,
     oversight_keys_may_decide: true,
     created_at: new Date().toISOString(),
     ...change,
+    ...approversOf(change),
   };
   await env.DB.prepare("INSERT INTO mailboxes VALUES (?, ?, ?, ?, ?, 0)")
     .bind(mailbox.id, tenant_id, mailbox.address, routing, JSON.stringify(mailbox))
@@ -95,7 +114,7 @@ export async function makeMailbox(change: Partial<Mailbox> = {}): Promise<TestMa
   };
 }
 
-export function submission({ mailbox }: TestMailbox, change: Partial<Submission> = {}): Submission {
+export function submission({ mailbox }: Pick<TestMailbox, "mailbox">, change: Partial<Submission> = {}): Submission {
   return {
     id: newId("em", Date.now(), mailbox.id.slice(-8)),
     to: [{ name: "Ana", address: "ana@customer.example" }],
@@ -114,12 +133,18 @@ export function submission({ mailbox }: TestMailbox, change: Partial<Submission>
     model_id: null,
     model_provider: null,
     oversight_mode: null,
+    send_at: null,
+    gate_timing: null,
+    template: null,
     idempotency: null,
     ...change,
   };
 }
 
-export function arrival({ mailbox }: TestMailbox, change: Partial<ReceivedMessage> = {}): ReceivedMessage {
+export function arrival(
+  { mailbox }: Pick<TestMailbox, "mailbox">,
+  change: Partial<ReceivedMessage> = {},
+): ReceivedMessage {
   const id = newId("em", Date.now(), mailbox.id.slice(-8));
   return {
     id,
@@ -193,10 +218,19 @@ export function inObject<R>(
   });
 }
 
-/** Runs the object's alarm as the platform would, until what it started has ended and D1 has everything. */
+/** How often one thing that is due may make another due: who is asked is found out, then they are mailed. */
+const ALARMS = 5;
+
+/** Runs the object's alarm as the platform would, until nothing is due, what it started has ended and D1 has everything. */
 export async function runAlarm(box: TestMailbox): Promise<void> {
-  await runDurableObjectAlarm(box.stub);
-  await inObject(box, (object) => object.settled());
+  for (let alarm = 0; alarm < ALARMS; alarm++) {
+    await runDurableObjectAlarm(box.stub);
+    const due = await inObject(box, async (object, state) => {
+      await object.settled();
+      return state.storage.sql.exec("SELECT 1 FROM timers WHERE due <= ?", object.now()).toArray().length;
+    });
+    if (due === 0) return;
+  }
 }
 
 /** Sets the object's clock `ms` ahead of real time. It lasts until the object is evicted. */
@@ -242,6 +276,21 @@ export async function loosen({ stub, admin }: TestMailbox, change: MailboxChange
 export async function status(box: TestMailbox, id: string): Promise<string> {
   return inObject(box, (object) => object.messages.get(id).status);
 }
+
+/** Decides as a key that has read the item, unless the request names the content itself. */
+export async function decide(
+  { stub }: Pick<TestMailbox, "stub">,
+  by: Caller,
+  request: DecisionRequest,
+): Promise<Outcome<Decision>> {
+  if (request.content_hash === null && by.scopes.includes("oversight")) {
+    await stub.pendingItems(by, [request.email_id]);
+  }
+  return stub.decide(by, request);
+}
+
+export const APPROVED_BY_PERSON: PersonDecision = { decision: "approve", note: null, edit: null };
+export const REJECTED_BY_PERSON: PersonDecision = { decision: "reject", note: null, edit: null };
 
 /** The code of a refusal, or `ok`. */
 export function codeOf(outcome: Outcome<unknown>): string {

@@ -9,31 +9,58 @@ export interface Things {
   email_id: string;
   thread_id: string;
   pending_id: string;
+  /** Of the allowlist. */
+  entry_id: string;
+  template_id: string;
+  draft_id: string;
   /** A key's. */
   id: string;
 }
 
 type Reference = keyof Things;
-const REFERENCES: readonly Reference[] = ["mailbox_id", "email_id", "thread_id", "pending_id", "id"];
+const REFERENCES: readonly Reference[] = [
+  "mailbox_id",
+  "email_id",
+  "thread_id",
+  "pending_id",
+  "entry_id",
+  "template_id",
+  "draft_id",
+  "id",
+];
 
 /** A value for each field that some operation needs. */
 const VALUES: Readonly<Record<string, () => unknown>> = {
   to: () => "ana@customer.example",
   subject: () => "Offer",
+  send_at: () => new Date(Date.now() + 24 * 3600_000).toISOString(),
   markdown: () => "Hello",
   status: () => "read",
   tags: () => ["offer"],
   key: () => "offer",
   filename: () => "offer.txt",
   decision: () => "reject",
+  filter: () => ({ all: true }),
   name: () => "made by a test",
   scopes: () => ["read"],
   display_name: () => "Agent",
   address_local: () => `made-${Math.random().toString(36).slice(2, 12)}`,
 };
 
+/** What one operation takes besides: of a group that is needed there, or what keeps a call short. */
+const OWN_VALUES: Readonly<Record<string, Record<string, unknown>>> = {
+  wait_for_email: { timeout: 1 },
+  update_api_key: { name: "renamed by a test" },
+  add_to_allowlist: { recipient: "ana@customer.example" },
+  request_upgrade: { oversight_mode: "autonomous" },
+  apply_upgrade: { approval_code: "a code that nobody was mailed" },
+};
+
+/** What an operation works on, though a key that can use one mailbox alone may leave it out. */
+const MEANT: Readonly<Record<string, Reference>> = { create_template: "mailbox_id" };
+
 /** Optional by their schema, but one of a group that is needed. */
-const NEEDED_BY_GROUP = new Set(["markdown", "decision", "display_name", "address_local"]);
+const NEEDED_BY_GROUP = new Set(["subject", "markdown", "decision", "filter", "display_name", "address_local"]);
 
 /** @returns whether an input is taken. */
 function isTaken(operation: Operation, input: Record<string, unknown>): boolean {
@@ -48,14 +75,12 @@ export function sampleValues(operation: Operation): Record<string, unknown> {
       !REFERENCES.some((reference) => reference === name) &&
       (NEEDED_BY_GROUP.has(name) || !schema.safeParse(undefined).success),
   );
-  return Object.fromEntries(
-    needed.map(([name]) => {
-      const value = VALUES[name];
-      if (!value)
-        throw new Error(`${operation.name} needs the field ${name}: give it a sample in operation-samples.ts`);
-      return [name, value()];
-    }),
-  );
+  const values = needed.map(([name]) => {
+    const value = VALUES[name];
+    if (!value) throw new Error(`${operation.name} needs the field ${name}: give it a sample in operation-samples.ts`);
+    return [name, value()];
+  });
+  return { ...Object.fromEntries(values), ...OWN_VALUES[operation.name] };
 }
 
 /** The references that an operation cannot do without; none for one that only filters by them. */
@@ -63,6 +88,8 @@ export function neededReferences(operation: Operation): Reference[] {
   const fields = inputFields(operation.input);
   const has = REFERENCES.filter((name) => name in fields);
   const inPath = operation.rest.flatMap(({ path }) => has.filter((name) => path.includes(`{${name}}`)));
+  const meant = MEANT[operation.name];
+  if (meant) return [meant];
   if (isTaken(operation, sampleValues(operation))) return [];
   if (isTaken(operation, { ...sampleValues(operation), ...Object.fromEntries(inPath.map((name) => [name, "x"])) }))
     return [...new Set(inPath)];
@@ -90,11 +117,13 @@ function filled(path: string, input: Record<string, unknown>): { path: string; r
 
 /** One call at each of an operation's doors, naming these things. */
 export function sampleCalls(operation: Operation, things: Things): SampleCall[] {
-  const references = Object.fromEntries(neededReferences(operation).map((name) => [name, things[name]]));
+  const needed = neededReferences(operation);
+  const references = Object.fromEntries(needed.map((name) => [name, things[name]]));
   const input = () => ({ ...references, ...sampleValues(operation) });
   const rest = operation.rest.map(({ method, path: template }): SampleCall => {
     const { path, rest: others } = filled(template, input());
-    const own = template.includes("{mailbox_id}") ? others : withoutMailbox(others);
+    // A mailbox that only says where another thing is, is left out where the path leaves it out.
+    const own = template.includes("{mailbox_id}") || needed.length === 1 ? others : withoutMailbox(others);
     const label = `${method} ${template}`;
     if (method === "GET")
       return {

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { admit, type RawInput } from "../../src/doors/admit.ts";
 import { MAX_JSON_DEPTH } from "../../src/doors/limits.ts";
 import { Refused } from "../../src/errors.ts";
+import { attachmentsIn } from "../../src/operations/attachments-in.ts";
 import {
   agentId,
   flag,
@@ -13,15 +14,15 @@ import {
   tagsForm,
   wholeNumber,
 } from "../../src/operations/fields.ts";
-import { defineOperation, type Operation } from "../../src/operations/operation.ts";
+import { defineOperation, type Effect, type Operation } from "../../src/operations/operation.ts";
 import type { Caller, Scope } from "../../src/oversight/caller.ts";
 
-function operationWith(input: z.ZodType, scope: Scope[] = ["read"]): Operation {
+function operationWith(input: z.ZodType, scope: Scope[] = ["read"], effect: Effect | null = null): Operation {
   return defineOperation({
     name: "try_it",
     summary: "Tries.",
     scope,
-    effect: null,
+    effect,
     input,
     output: z.object({}),
     rest: [],
@@ -191,7 +192,7 @@ describe("words", () => {
     [{ list: [] }, "list needs at least 1 entry."],
     [{ list: ["a", "b", "c"] }, "list may have at most 2 entries."],
     [{ list: [7] }, "list.0 must be a string."],
-    [{ when: "yesterday" }, "when must be a date and time in ISO 8601, such as 2026-11-21T10:00:00Z."],
+    [{ when: "yesterday" }, "when must be a date and time with its zone, such as 2026-11-21T10:00:00Z."],
     [{ when: 7 }, "when must be a string."],
     [{ hash: "xyz" }, "hash must be 64 characters of 0-9a-f."],
     [{ form: "b" }, "form is not in the form that is needed."],
@@ -284,5 +285,121 @@ describe("the acting agent", () => {
 
   test.each(["", "a b", "a;b", "a=b", "ä", "x".repeat(65)])("%j is no agent's id", (agent_id) => {
     expect(refusal(() => agentOf(anything, caller(), { body: { agent_id } })).code).toBe("invalid_input");
+  });
+});
+
+describe("the approval that a call brings", () => {
+  const query = z.strictObject({ a: z.string().optional(), b: flag.default(false), c: z.unknown().optional() });
+  const asking = operationWith(query, ["read"], "read");
+  const header = (ref: string) => new Headers({ "X-MM-Approval": ref });
+  const askedOf = (more: Partial<RawInput> & { search?: string }, operation = asking) =>
+    admit(operation, caller(), raw(more)).caller.asked;
+
+  test("is taken from body, query or header, and is no part of the input", () => {
+    for (const more of [
+      { body: { a: "x", approval_ref: "apr_1" } },
+      { search: "a=x&approval_ref=apr_1" },
+      { search: "a=x", headers: header("apr_1") },
+      { body: { a: "x", approval_ref: "apr_1" }, search: "approval_ref=apr_1", headers: header("apr_1") },
+    ]) {
+      const { caller: acting, input } = admit(asking, caller(), raw(more));
+      expect(input).toEqual({ a: "x", b: false });
+      expect(acting.asked).toEqual({ operation: "try_it", input: { a: "x", b: false }, approval_ref: "apr_1" });
+    }
+  });
+
+  test("is null where none is brought", () => {
+    for (const body of [undefined, {}, { approval_ref: null }]) expect(askedOf({ body })?.approval_ref).toBeNull();
+  });
+
+  test("that two places name differently is a 422", () => {
+    for (const more of [
+      { body: { approval_ref: "apr_1" }, search: "approval_ref=apr_2" },
+      { body: { approval_ref: "apr_1" }, headers: header("apr_2") },
+      { search: "approval_ref=apr_1", headers: header("apr_2") },
+    ]) {
+      expect(refusal(() => askedOf(more))).toMatchObject({ code: "invalid_input", issues: [{ path: "approval_ref" }] });
+    }
+  });
+
+  test.each(["", " apr_1", "a b", "ä", "x".repeat(65), 7, {}, ["apr_1"]])("%j is none", (approval_ref) => {
+    expect(refusal(() => askedOf({ body: { approval_ref } }))).toMatchObject({
+      code: "invalid_input",
+      issues: [{ path: "approval_ref" }],
+    });
+  });
+
+  test("twice in a query, or twice in the header, is none", () => {
+    const twice = new Headers({ "X-MM-Approval": "apr_1" });
+    twice.append("X-MM-Approval", "apr_1");
+    expect(refusal(() => askedOf({ headers: twice })).code).toBe("invalid_input");
+    expect(refusal(() => askedOf({ search: "approval_ref=apr_1&approval_ref=apr_1" })).code).toBe("invalid_input");
+  });
+
+  test.each<[Effect | null, boolean]>([
+    ["read", true],
+    ["annotate", true],
+    ["send", false],
+    ["administer", false],
+    ["decide", false],
+    [null, false],
+  ])("goes with the effect %s: %j", (effect, taken) => {
+    const operation = operationWith(query, ["read"], effect);
+    expect(askedOf({ headers: header("apr_1") }, operation)?.approval_ref).toBe(taken ? "apr_1" : undefined);
+    const inBody = () => askedOf({ body: { approval_ref: "apr_1" } }, operation);
+    if (taken) expect(inBody()?.approval_ref).toBe("apr_1");
+    else expect(refusal(inBody).issues?.[0]?.path).toBe("approval_ref");
+  });
+});
+
+describe("what a human is shown of a call", () => {
+  test("is the parsed input as plain JSON, by whatever door and spelling it came", () => {
+    const input = z.strictObject({
+      a: z.string().optional(),
+      when: instant.optional(),
+      n: wholeNumber(1, 9).default(3),
+    });
+    const operation = operationWith(input, ["read"], "annotate");
+    const shown = [
+      raw({ body: { when: "2026-11-21", a: "x" } }),
+      raw({ search: "a=x&n=3", body: { when: "2026-11-21T00:00:00Z" } }),
+      raw({ path: { a: "x" }, search: "when=2026-11-21T01:00:00%2B01:00" }),
+    ].map((request) => admit(operation, caller(), request).caller.asked?.input);
+    for (const each of shown) expect(each).toEqual({ a: "x", when: "2026-11-21T00:00:00.000Z", n: 3 });
+  });
+
+  test("has no member for what was left out", () => {
+    const input = z.strictObject({ a: z.string().optional() }).transform(({ a }) => ({ a, inner: { a } }));
+    const { asked } = admit(operationWith(input, ["read"], "read"), caller(), raw()).caller;
+    expect(Object.keys(asked?.input ?? {})).toEqual(["inner"]);
+    expect(Object.keys((asked?.input.inner ?? {}) as object)).toEqual([]);
+  });
+
+  test("names files by size and SHA-256 wherever they are, and the handler still gets them", () => {
+    const files = [{ name: "a.txt", content_base64: "aGVsbG8=", content_type: "text/plain" }];
+    const named = [
+      {
+        name: "a.txt",
+        content_type: "text/plain",
+        size: 5,
+        sha256: "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
+      },
+    ];
+    const input = z
+      .strictObject({ attachments: attachmentsIn, metadata: z.record(z.string(), z.unknown()) })
+      .transform((given) => ({ ...given, draft: { content: [given] } }));
+    const operation = operationWith(input, ["read"], "annotate");
+    const metadata = { attachments: files };
+    const admitted = admit(operation, caller(), raw({ body: { attachments: files, metadata } }));
+    const given = { attachments: files, metadata };
+    expect(admitted.input).toEqual({ ...given, draft: { content: [given] } });
+    const shown = { attachments: named, metadata };
+    expect(admitted.caller.asked?.input).toEqual({ ...shown, draft: { content: [shown] } });
+  });
+
+  test("is only what is asked: neither the idempotency key nor the agent is in it", () => {
+    const operation = operationWith(z.strictObject({ a: z.string() }), ["read"], "annotate");
+    const body = { a: "x", idempotency_key: "k", agent_id: "bob", approval_ref: "apr_1" };
+    expect(admit(operation, caller(), raw({ body })).caller.asked?.input).toEqual({ a: "x" });
   });
 });

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { isAttachmentType } from "../../src/mail/compose.ts";
-import { attachmentsIn, decodeBase64, encodedSize } from "../../src/operations/attachments-in.ts";
+import { encodedSize } from "../../src/mail/limits.ts";
+import { attachmentsIn, decodeBase64 } from "../../src/operations/attachments-in.ts";
 
 describe("decodeBase64", () => {
   test("takes exactly what an encoder makes (RFC 4648 §4)", () => {

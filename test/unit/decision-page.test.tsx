@@ -1,49 +1,42 @@
 import { describe, expect, it } from "vitest";
-import type { DecisionItem } from "../../durable-objects/mailbox-rpc.ts";
+import type { DecisionItem, MessageItem } from "../../durable-objects/mailbox-rpc.ts";
 import type { MessageContent } from "../../src/mail/message.ts";
 import { INBOUND_STATUSES, OUTBOUND_STATUSES } from "../../src/oversight/statuses.ts";
 import { guessHeight } from "../../src/pages/decision/frame.tsx";
-import { DecisionPage } from "../../src/pages/decision.tsx";
+import { DecisionPage, type DecisionPageProps } from "../../src/pages/decision.tsx";
 import { renderPage } from "../../src/pages/layout.tsx";
 import { OutcomePage } from "../../src/pages/outcome.tsx";
 import { expiredProblem, PROBLEMS, ProblemPage, revokedProblem } from "../../src/pages/problem.tsx";
-import { heldInWords, sizeInWords, timeInWords, timeLeft } from "../../src/pages/words.ts";
+import { sizeInWords, timeInWords, timeLeft } from "../../src/pages/words.ts";
 import { attachment, decisionItem, NOW, outcome } from "../support/decision-page-fixtures.ts";
+import { wordsOf } from "../support/page-words.ts";
 
-function pageOf(item: DecisionItem): string {
+function pageOf(item: DecisionItem, props: Partial<DecisionPageProps> = {}): string {
   return renderPage(
     <DecisionPage
       item={item}
       approver="anna@acme.example"
-      expires_at="2026-11-24T08:52:10.000Z"
+      expires_at={item.expires_at}
+      approved_at={null}
       base="/v1/approve/token"
       csrf="secret"
       now={NOW}
+      {...props}
     />,
   );
 }
 
-/** What a person reads, tags as spaces. */
-function wordsOf(html: string): string {
-  const shown = html
-    .replace(/<style>[\s\S]*?<\/style>|<head>[\s\S]*?<\/head>/g, "")
-    .replace(/<\/?(?:bdi|b|span|mark)\b[^>]*>/g, "");
-  return shown
-    .replace(/<[^>]+>/g, " ")
-    .replaceAll("&lt;", "<")
-    .replaceAll("&gt;", ">")
-    .replaceAll("&#39;", "'")
-    .replaceAll("&quot;", '"')
-    .replaceAll("&amp;", "&")
-    .replace(/\s+/g, " ");
-}
-
-function page(change: Partial<Omit<DecisionItem, "content">> = {}, content: Partial<MessageContent> = {}): string {
+function page(change: Partial<Omit<MessageItem, "content">> = {}, content: Partial<MessageContent> = {}): string {
   return wordsOf(pageOf(decisionItem(change, content)));
 }
 
+const REASONS: MessageItem["reasons"] = [
+  { rule: "new_recipients", action: "hold", because: "bob@x.example was never written to." },
+  { rule: "budget", action: "hold", because: "It would be the 21st today; 20 are allowed." },
+];
+
 describe("the page of a message that waits shows all that will leave", () => {
-  const shown: [string, Partial<Omit<DecisionItem, "content">>, Partial<MessageContent>, RegExp][] = [
+  const shown: [string, Partial<Omit<MessageItem, "content">>, Partial<MessageContent>, RegExp][] = [
     ["who decides", {}, {}, /You are deciding as anna@acme\.example/],
     ["the sender", {}, {}, /From Acme Orders <orders@acme\.example>/],
     [
@@ -68,15 +61,42 @@ describe("the page of a message that waits shows all that will leave", () => {
     ["the agent and its claim", {}, {}, /order-desk · atlas-4, example-ai \(the agent's own claim\)/],
     ["that no agent is named", { agent: { agent_id: null, model_id: null, model_provider: null } }, {}, /not named/],
     ["the mode in words", {}, {}, /Mode Sending held \(gated_send\)\. The agent reads freely/],
-    ["which rule holds it", { held_by: "new recipient" }, {}, /Why it waits new recipient/],
-    ["the rule of a mode in words", {}, {}, /Why it waits In this mailbox every outgoing message waits for a person\./],
-    ["risk that was not checked", {}, {}, /Recipients' domains, risk not checked/],
+    ["why it waits", {}, {}, /Why it waits In this mailbox every outgoing message waits for a person\./],
+    ["which rules hold it", { reasons: REASONS }, {}, /Held by mode gated_send, new_recipients, budget/],
     [
-      "risk that was checked",
-      { domain_intelligence: { risk_score: 72, dmarc_policy: "none" } },
+      "everything else that would have held it",
+      { because: "bob@x.example was never written to.", reasons: REASONS },
       {},
-      /risk score: 72, dmarc policy: none/,
+      /Why it waits bob@x\.example was never written to\. {1,2}It would be the 21st today; 20 are allowed\. {1,2}\S/,
     ],
+    ["risk that was not checked", {}, {}, /Risk not checked/],
+    ["low risk", { risk: { score: 0.1, reasons: [] } }, {}, /Risk low \(0\.10\)/],
+    ["medium risk", { risk: { score: 0.5, reasons: [] } }, {}, /Risk medium \(0\.50\)/],
+    [
+      "high risk with its reasons in words",
+      {
+        risk: {
+          score: 0.73,
+          reasons: [{ reason: "look_alike", weight: 0.6, because: "Its domain looks like yours." }],
+        },
+      },
+      {},
+      /Risk high \(0\.73\) {1,3}Its domain looks like yours\./,
+    ],
+    [
+      "what is known of the recipients' domains",
+      { domain_intelligence: { age_days: 72, dmarc_policy: "none" } },
+      {},
+      /Recipients' domains age days: 72, dmarc policy: none/,
+    ],
+    ["that it leaves at once", {}, {}, /When it leaves as soon as it is approved/],
+    [
+      "when it leaves",
+      { send_at: "2026-11-25T07:00:00.000Z" },
+      {},
+      /When it leaves Wed, 25 Nov 2026, 07:00 UTC, or once it is approved, if that is later/,
+    ],
+    ["that it waits for ever", { expires_at: null }, {}, /Decide within no limit: it waits until someone decides/],
     ["the API key", {}, {}, /API key key_01KBMX3Z8Q4N7W2T5Y6P8R9S0V/],
     ["tags", { tags: { urgent: "", team: "north" } }, {}, /urgent team: north/],
     ["metadata", { metadata: { order: { n: 4711 } } }, {}, /"order": \{ "n": 4711 \}/],
@@ -116,7 +136,7 @@ describe("the page of a message that waits shows all that will leave", () => {
   it("works without scripts: one form, two buttons, labelled fields, warnings before the buttons", () => {
     const html = pageOf(decisionItem({}, { subject: "a\u202Eb" }));
     expect(html.match(/<form/g)).toHaveLength(1);
-    expect(html).toMatch(/<form method="post" action="\/v1\/approve\/token">/);
+    expect(html).toMatch(/<form method="post" action="\/v1\/approve\/token" id="decision">/);
     expect(html).toMatch(/<button type="submit" class="approve" name="decision" value="approve">/);
     expect(html).toMatch(/<button type="submit" class="reject" name="decision" value="reject">/);
     expect(html).toMatch(/<label class="field" for="note">[\s\S]*<textarea id="note"/);
@@ -133,7 +153,7 @@ describe("the page of a message that waits shows all that will leave", () => {
 
 describe("mail that waits before an agent reads it has its own words", () => {
   const forged = { dkim_result: "fail", spf_result: "softfail", dmarc_result: "fail" };
-  const cases: [string, NonNullable<DecisionItem["authentication"]>, RegExp][] = [
+  const cases: [string, NonNullable<MessageItem["authentication"]>, RegExp][] = [
     ["the question", forged, /Let the agent read this email\?/],
     ["the button", forged, /Release to the agent/],
     ["no agent who wrote it", forged, /^(?!.*Written by agent)/],
@@ -222,7 +242,6 @@ describe("words and numbers", () => {
     [48_211, "48 kB"],
     [10_485_760, "10.5 MB"],
   ])("%i bytes", (bytes, words) => expect(sizeInWords(bytes)).toBe(words));
-  it("a rule that is no mode is told as it is", () => expect(heldInWords("attachment")).toBe("attachment"));
   it("a frame's height follows its text within bounds", () => {
     expect(guessHeight("", 38)).toBe(9);
     expect(guessHeight("x".repeat(380), 38)).toBeGreaterThan(guessHeight("x".repeat(380), 78));

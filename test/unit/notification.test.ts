@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { DecisionItem } from "../../durable-objects/mailbox-rpc.ts";
+import type { MessageItem } from "../../durable-objects/mailbox-rpc.ts";
 import type { MessageContent } from "../../src/mail/message.ts";
 import { approvalRequestMail, monitoredCopyMail, operatorCodeMail } from "../../src/mail/notification.ts";
 import { decisionLink } from "../../src/oversight/decision-links.ts";
@@ -9,7 +9,7 @@ import { attachment, decisionItem, tokenFor } from "../support/decision-page-fix
 const PRODUCT = "https://mail.example.com";
 const LINK = decisionLink(PRODUCT, tokenFor("one"));
 
-function request(change: Partial<Omit<DecisionItem, "content">> = {}, content: Partial<MessageContent> = {}) {
+function request(change: Partial<Omit<MessageItem, "content">> = {}, content: Partial<MessageContent> = {}) {
   const item = decisionItem(change, content);
   return approvalRequestMail({
     item,

@@ -97,7 +97,7 @@ describe("the OpenAPI document", () => {
   test("has path parameters in the path alone for REST, and among the fields for RPC", () => {
     const rest = find("post", "/v1/mailboxes/{mailbox_id}/send").requestBody?.content["application/json"].schema;
     expect(rest?.properties).not.toHaveProperty("mailbox_id");
-    expect(rest).toMatchObject({ required: ["to", "subject"], additionalProperties: false });
+    expect(rest).toMatchObject({ required: ["to"], additionalProperties: false });
     expect(rest?.properties).toHaveProperty("idempotency_key");
     const rpc = find("post", "/v1/send_email").requestBody?.content["application/json"].schema;
     expect(rpc?.properties).toHaveProperty("mailbox_id");
@@ -140,9 +140,34 @@ describe("the OpenAPI document", () => {
     expect(requestBody?.content["application/json"].schema).toMatchObject({ required: ["tags"] });
   });
 
+  test("documents the answer to what a human must allow first, and how the approval is brought, where a mode may hold", () => {
+    const proposals = ["create_template", "update_template"];
+    for (const { name, effect, rest } of OPERATIONS) {
+      const all = [...rest.map(({ method, path }) => find(method.toLowerCase(), path)), find("post", `/v1/${name}`)];
+      for (const { responses, parameters = [], requestBody } of all) {
+        const named = parameters.map((parameter) => `${parameter.in} ${parameter.name}`);
+        const properties = requestBody?.content["application/json"].schema.properties ?? {};
+        const places = [
+          named.includes("header X-MM-Approval"),
+          named.includes("query approval_ref") || "approval_ref" in properties,
+          JSON.stringify(responses["202"])?.includes("#/components/responses/Held") ?? false,
+        ];
+        const isHeld = (effect === "read" || effect === "annotate") && !proposals.includes(name);
+        expect(places, name).toEqual([isHeld, isHeld, isHeld]);
+      }
+    }
+    expect(document.components.schemas.Held.required).toEqual([
+      "status",
+      "pending_id",
+      "expires_at",
+      "hint",
+      "message",
+    ]);
+  });
+
   test("lists every error code", () => {
     expect(document.components.schemas.Error).toMatchObject({
-      properties: { code: { enum: Object.keys(ERROR_STATUS) } },
+      properties: { code: { enum: Object.keys(ERROR_STATUS).filter((code) => code !== "held") } },
     });
   });
 });

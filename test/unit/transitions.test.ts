@@ -47,7 +47,7 @@ const REACHABLE: Record<string, Partial<Record<OutboundEvent, OutboundStatus[]>>
   },
   scheduled: {
     edit: ["blocked", "pending_send_approval", "queued", "scheduled"],
-    due: ["pending_send_approval", "queued"],
+    due: ["blocked", "pending_send_approval", "queued"],
     cancel: ["cancelled"],
     tighten: ["pending_send_approval"],
   },

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, expectTypeOf, it, type MockInstance, vi } from "vitest";
-import type { LinkView } from "../../durable-objects/mailbox-rpc.ts";
+import type { DecisionItem, LinkView } from "../../durable-objects/mailbox-rpc.ts";
 import type { ApproveEnv } from "../../src/doors/approve/storage.ts";
 import type { Env } from "../../src/env.ts";
 import { app, decisions, get, post, STATES, secret, TOKEN } from "../support/decision-link-client.ts";
@@ -7,9 +7,13 @@ import {
   attachment,
   decidedView,
   decisionItem,
+  editableItem,
   openView,
   ROUTING,
   recordedEnv,
+  requestItem,
+  templateItem,
+  upgradeItem,
 } from "../support/decision-page-fixtures.ts";
 
 // What every answer at a decision link is made of: files, headers, escaping, and plain words when storage breaks down.
@@ -172,8 +176,8 @@ describe("when storage breaks down", () => {
     let lost = false;
     env.MAILBOX.getByName = () => ({
       ...mailbox,
-      async decideByLink(hash, decision, note) {
-        const view = await mailbox.decideByLink(hash, decision, note);
+      async decideByLink(hash, decision) {
+        const view = await mailbox.decideByLink(hash, decision);
         if (lost) return view;
         lost = true;
         throw new Error("Network connection lost.");
@@ -204,7 +208,7 @@ describe("headers", () => {
     ["403", () => post(recordedEnv({ [TOKEN]: openView() }), { decision: "approve" })],
     ["405", () => get(recordedEnv({}), TOKEN, "", "PUT")],
     ["409", () => post(recordedEnv({ [TOKEN]: decidedView() }), { csrf: secret(), decision: "approve" })],
-    ["413", () => post(recordedEnv({}), "x".repeat(30_000))],
+    ["413", () => post(recordedEnv({}), "x".repeat(1_700_000))],
     ["415", () => post(recordedEnv({}), "x", { "Content-Type": "text/plain" })],
     ["422", () => post(recordedEnv({ [TOKEN]: openView() }), { csrf: secret() })],
   ];
@@ -262,6 +266,13 @@ describe("what an agent writes stays text", () => {
         metadata: { [EVIL]: EVIL },
         tags: { [EVIL]: EVIL },
         held_by: EVIL,
+        because: EVIL,
+        reasons: [{ rule: "content", action: "hold", because: `${EVIL}2` }],
+        risk: { score: 0.9, reasons: [{ reason: EVIL, weight: 1, because: EVIL }] },
+        quorum: { needed: 3, approvals: [{ by: EVIL, at: EVIL }] },
+        edits: [{ by: EVIL, at: EVIL, difference: `+${EVIL}\n-${EVIL}\n@@${EVIL}` }],
+        source: { format: "markdown", text: EVIL },
+        send_at: EVIL,
         domain_intelligence: { [EVIL]: EVIL },
         submitted_at: EVIL,
         authentication: { dkim_result: EVIL, spf_result: EVIL, dmarc_result: EVIL },
@@ -302,6 +313,63 @@ describe("what an agent writes stays text", () => {
     expect(frame?.[2]).not.toMatch(/[<>]/);
     expect(frame?.[2]).toContain("default-src &#39;none&#39;");
     expect(page.match(/<iframe/g)).toHaveLength(1);
+  });
+
+  const evil = {
+    mailbox_address: EVIL,
+    agent: { agent_id: EVIL, model_id: EVIL, model_provider: EVIL },
+    key_id: EVIL,
+    held_by: EVIL,
+    because: EVIL,
+  };
+  const others: [string, DecisionItem][] = [
+    [
+      "a query",
+      requestItem({
+        ...evil,
+        request: { operation: EVIL, input: { [EVIL]: { [EVIL]: EVIL }, q: EVIL, tags: [EVIL] } },
+        about: { subject: EVIL, from: EVIL, at: EVIL },
+      }),
+    ],
+    [
+      "a template",
+      templateItem(
+        { ...evil, difference: `+${EVIL}` },
+        {
+          id: EVIL,
+          name: EVIL,
+          subject: EVIL,
+          markdown: EVIL,
+          variables: [{ name: EVIL, type: "text", required: true, max_length: 1 }],
+          allowed_domains: [EVIL],
+        },
+      ),
+    ],
+    ["a request for more freedom", upgradeItem({ ...evil, change: EVIL })],
+  ];
+  it.each(others)("in every field of %s", async (_name, item) => {
+    const page = await (await get(recordedEnv({ [TOKEN]: openView(item) }))).text();
+    expect(page.replace(/srcdoc="[^"]*"/g, "")).not.toMatch(/<script|<img/i);
+    expect(page.match(/&lt;script&gt;/g)?.length).toBeGreaterThan(7);
+  });
+
+  it("in what comes back from a form that changed it", async () => {
+    const env = recordedEnv({ [TOKEN]: openView(editableItem()) });
+    const fields = {
+      csrf: secret(),
+      decision: "approve_edited",
+      subject: `${EVIL}\n`,
+      body: EVIL,
+      without: EVIL,
+      note: EVIL,
+    };
+    const page = await (await post(env, fields)).text();
+    expect(withoutFrame(page)).not.toMatch(/<script|<img/i);
+    const late = recordedEnv({ [TOKEN]: decidedView() });
+    const csrf = secret();
+    const kept = await (await post(late, { ...fields, csrf, content_hash: editableItem().content_hash })).text();
+    expect(kept).toContain("&lt;script&gt;");
+    expect(kept).not.toMatch(/<script|<img/i);
   });
 
   it("in an outcome", async () => {

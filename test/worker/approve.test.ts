@@ -90,7 +90,14 @@ describe("deciding", () => {
     const answer = await post(env, { csrf: secret(), decision, note: "Fine." });
     expect(answer.status).toBe(303);
     expect(answer.headers.get("Location")).toBe(`/v1/approve/${TOKEN}`);
-    expect(decisions(env)).toMatchObject([{ decision, note: "Fine.", tokenHash: hashDecisionToken(TOKEN) }]);
+    expect(decisions(env)).toEqual([
+      {
+        routing: ROUTING,
+        method: "decideByLink",
+        tokenHash: hashDecisionToken(TOKEN),
+        decision: { decision, note: "Fine.", edit: null },
+      },
+    ]);
     const after = await get(env);
     expect(after.status).toBe(200);
     const page = await after.text();
@@ -154,7 +161,7 @@ describe("deciding", () => {
   it.each(notes)("a note of %s is kept as what it says", async (_name, note, kept) => {
     const env = recordedEnv({ [TOKEN]: openView() });
     expect((await post(env, { csrf: secret(), decision: "reject", note })).status).toBe(303);
-    expect(decisions(env)).toMatchObject([{ note: kept }]);
+    expect(decisions(env)).toMatchObject([{ decision: { note: kept } }]);
   });
 
   const refused: [string, URLSearchParams, RegExp][] = [
@@ -238,11 +245,11 @@ describe("forms that are not ours decide nothing", () => {
 
   it("a form larger than any decision: 413, declared or not, and asks no mailbox", async () => {
     const env = recordedEnv({ [TOKEN]: openView() });
-    const body = `csrf=${secret()}&decision=approve&note=${"x".repeat(25_000)}`;
+    const body = `csrf=${secret()}&decision=approve&note=${"x".repeat(1_700_000)}`;
     expect((await post(env, body)).status).toBe(413);
     const stream = new ReadableStream({
       start(controller) {
-        for (let i = 0; i < 25; i++) controller.enqueue(new TextEncoder().encode("x".repeat(1000)));
+        for (let i = 0; i < 27; i++) controller.enqueue(new TextEncoder().encode("x".repeat(64 * 1024)));
         controller.close();
       },
     });

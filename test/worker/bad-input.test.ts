@@ -127,9 +127,9 @@ describe("send_email refuses", () => {
       { attachments: [{ name: "a", content_base64: "", path: "/etc" }] },
       ["attachments.0.path"],
     ],
-    ["what belongs to later", { send_at: "2030-01-01T00:00:00Z" }, ["send_at"]],
-    ["a template", { template_id: "tpl_1", variables: {} }, ["template_id", "variables"]],
-    ["a dry run", { dry_run: true }, ["dry_run"]],
+    ["a time without its zone", { send_at: "2030-01-01T00:00:00" }, ["send_at"]],
+    ["a template beside words of its own", { template_id: "tpl_1", variables: {} }, ["subject", "text"]],
+    ["a dry run that is neither true nor false", { dry_run: "maybe" }, ["dry_run"]],
     ["a number as recipient", { to: 7 }, ["to"]],
     ["no recipient", { to: undefined }, ["to"]],
     ["an empty list of recipients", { to: [] }, ["to"]],
@@ -332,7 +332,7 @@ describe("paths and queries", () => {
     [
       "/v1/audit-log?from=yesterday",
       "admin",
-      "from must be a date and time in ISO 8601, such as 2026-11-21T10:00:00Z.",
+      "from must be a date and time with its zone, such as 2026-11-21T10:00:00Z.",
     ],
   ])("%s as %s says so in a plain sentence", async (path, key, sentence) => {
     expect((await call(path, { key: keyOf(tenant, key) })).body.error).toBe(sentence);

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { unwrap } from "../../src/errors.ts";
 import { findDecisionTokens, hashDecisionToken, newDecisionToken } from "../../src/oversight/decision-links.ts";
 import {
+  APPROVED_BY_PERSON,
   advanceClock,
   arrival,
   chainOf,
@@ -112,13 +113,13 @@ describe("a link", () => {
     "decides once: %s, and then shows the outcome to whoever opens it",
     async (decision) => {
       const { box, id, hash } = await heldWithLink();
-      const first = await box.stub.decideByLink(hash, decision, "as discussed");
+      const first = await box.stub.decideByLink(hash, { decision, note: "as discussed", edit: null });
       expect(first).toMatchObject({
         state: "decided",
         outcome: { just_now: true, decided_by: box.approver, reason: "as discussed" },
       });
       const other = decision === "approve" ? "reject" : "approve";
-      expect(await box.stub.decideByLink(hash, other, null)).toMatchObject({
+      expect(await box.stub.decideByLink(hash, { decision: other, note: null, edit: null })).toMatchObject({
         state: "decided",
         outcome: { just_now: false, decision: `${decision === "approve" ? "approved" : "rejected"}` },
       });
@@ -138,7 +139,7 @@ describe("a link", () => {
     await runAlarm(box);
     const [token = ""] = await tokensMailedTo(box.approver);
     expect(await box.stub.openLink(hashDecisionToken(token))).toMatchObject({ item: { test: true } });
-    await box.stub.decideByLink(hashDecisionToken(token), "approve", null);
+    await box.stub.decideByLink(hashDecisionToken(token), APPROVED_BY_PERSON);
     await runAlarm(box);
     expect(await box.stub.openLink(hashDecisionToken(token))).toMatchObject({
       outcome: { test: true, status: "sent" },
@@ -148,7 +149,7 @@ describe("a link", () => {
   test("that is expired decides nothing, and the item is expired, not rejected", async () => {
     const { box, id, hash } = await heldWithLink();
     await advanceClock(box, 7 * 24 * 3600_000 + 1_000);
-    expect(await box.stub.decideByLink(hash, "approve", null)).toMatchObject({ state: "expired" });
+    expect(await box.stub.decideByLink(hash, APPROVED_BY_PERSON)).toMatchObject({ state: "expired" });
     await runAlarm(box);
     expect(await status(box, id)).toBe("expired");
     expect(await box.stub.openLink(hash)).toMatchObject({ state: "decided", outcome: { decision: "expired" } });
@@ -163,7 +164,7 @@ describe("a link", () => {
       [other.stub, token],
       [env.MAILBOX.getByName("00000000"), token],
     ] as const) {
-      expect(await stub.decideByLink(hashDecisionToken(text), "approve", null)).toEqual({ state: "unknown" });
+      expect(await stub.decideByLink(hashDecisionToken(text), APPROVED_BY_PERSON)).toEqual({ state: "unknown" });
     }
     expect(await status(box, id)).toBe("pending_send_approval");
   });
@@ -171,7 +172,7 @@ describe("a link", () => {
   test("for one item does nothing for another", async () => {
     const { box, id, hash } = await heldWithLink();
     const second = unwrap(await box.stub.submit(box.agent, submission(box, { subject: "Another" })));
-    await box.stub.decideByLink(hash, "approve", null);
+    await box.stub.decideByLink(hash, APPROVED_BY_PERSON);
     expect(await status(box, second.id)).toBe("pending_send_approval");
     expect(await status(box, id)).toBe("queued");
   });
@@ -183,7 +184,7 @@ describe("a link", () => {
       if (message.record.outbound) message.record.outbound.content_hash = "0".repeat(64);
       object.messages.save(message);
     });
-    expect(await box.stub.decideByLink(hash, "approve", null)).toMatchObject({ state: "revoked" });
+    expect(await box.stub.decideByLink(hash, APPROVED_BY_PERSON)).toMatchObject({ state: "revoked" });
     expect(await status(box, id)).toBe("pending_send_approval");
   });
 
@@ -193,7 +194,7 @@ describe("a link", () => {
       const tokens = await tokensMailedTo(box.approver);
       await box.stub.revokeLinks(tokens.map(hashDecisionToken), "it arrived in inbound mail");
       for (const token of tokens)
-        expect(await box.stub.decideByLink(hashDecisionToken(token), "approve", null)).toMatchObject({
+        expect(await box.stub.decideByLink(hashDecisionToken(token), APPROVED_BY_PERSON)).toMatchObject({
           state: "revoked",
         });
       await runAlarm(box);
@@ -207,7 +208,7 @@ describe("a link", () => {
     const received = await box.stub.receive(arrival(box));
     await runAlarm(box);
     const [token] = await tokensMailedTo(box.approver);
-    const view = await box.stub.decideByLink(hashDecisionToken(token ?? ""), "approve", null);
+    const view = await box.stub.decideByLink(hashDecisionToken(token ?? ""), APPROVED_BY_PERSON);
     expect(view).toMatchObject({ state: "decided", outcome: { status: "unread" } });
     expect(await status(box, received?.email_id ?? "")).toBe("unread");
   });

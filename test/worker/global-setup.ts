@@ -14,6 +14,10 @@ declare module "vitest" {
     smtpTlsElsewherePort: number;
     /** `GET /received?to=<address>`: what the relays took, as JSON: `[{envelope, raw (base64), tls, auth, ehlo}]`. */
     smtpReceivedUrl: string;
+    /** `SLOW=1`: what is drawn at random is drawn ten times as often. */
+    slow: boolean;
+    /** `SEED=…`: what was drawn at random is drawn again; null: anew. */
+    seed: number | null;
   }
 }
 
@@ -37,6 +41,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
   project.provide("smtpElsewherePort", elsewhere.port);
   project.provide("smtpTlsElsewherePort", implicitElsewhere.port);
   project.provide("smtpReceivedUrl", `http://127.0.0.1:${(http.address() as AddressInfo).port}/received`);
+  project.provide("slow", process.env.SLOW === "1");
+  project.provide("seed", process.env.SEED ? Number(process.env.SEED) : null);
   return async () => {
     for (const server of servers) await server.close();
     await new Promise((resolve) => http.close(resolve));

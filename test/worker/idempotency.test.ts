@@ -198,7 +198,10 @@ test("a send goes through when the object was reset under it, and happens once",
 
 describe("the same key on other writing operations", () => {
   async function held(): Promise<string> {
-    return (await send({ ...message, subject: crypto.randomUUID() })).body.id;
+    const { body } = await send({ ...message, subject: crypto.randomUUID() });
+    // A key decides on what it has read.
+    await call(`/v1/oversight/pending/${body.pending_id}`, { key: keyOf(tenant, "oversight") });
+    return body.id;
   }
   const decide = (email_id: string, decision: string, key: string) =>
     call<Record<string, unknown>>("/v1/oversight/decide", {
@@ -221,6 +224,22 @@ describe("the same key on other writing operations", () => {
     });
     expect(await decide(await held(), "reject", "decision-1")).toMatchObject({ status: 409 });
     expect(await decide(id, "approve", "decision-2")).toMatchObject({ status: 409, body: { code: "already_decided" } });
+  });
+
+  test("answers a proposed template again, though it waits for a human", async () => {
+    const propose = (json: Record<string, unknown>) =>
+      call<Record<string, unknown>>("/v1/create_template", {
+        key: keyOf(tenant, "send"),
+        json: { mailbox_id: tenant.mailbox.id, name: "Offer", subject: "Offer", markdown: "Hello", ...json },
+        headers: { "Idempotency-Key": "template-1" },
+      });
+    const first = await propose({});
+    expect(first).toMatchObject({ status: 202, body: { status: "pending" } });
+    expect(await propose({})).toMatchObject({ status: 200, body: { ...first.body, idempotent: true } });
+    expect(await propose({ subject: "Another" })).toMatchObject({
+      status: 409,
+      body: { code: "idempotency_conflict" },
+    });
   });
 
   test("what was refused may be tried again under it", async () => {

@@ -3,7 +3,16 @@ import { describe, expect, test } from "vitest";
 import { receiveEmail } from "../../email-workers/inbound.ts";
 import { unwrap } from "../../src/errors.ts";
 import { hashDecisionToken, newDecisionToken } from "../../src/oversight/decision-links.ts";
-import { codeOf, EVERYTHING, inObject, makeMailbox, submission, type TestMailbox } from "../support/mailbox-harness.ts";
+import {
+  APPROVED_BY_PERSON,
+  codeOf,
+  decide,
+  EVERYTHING,
+  inObject,
+  makeMailbox,
+  submission,
+  type TestMailbox,
+} from "../support/mailbox-harness.ts";
 
 /** No name exists: the DNS of these tests has no zones. */
 const emptyDns: typeof fetch = async () => Response.json({ Status: 3, Answer: [] });
@@ -127,7 +136,7 @@ test("a decision link that is forwarded to the agent is withdrawn and blanked be
   const token = newDecisionToken(box.mailbox.id.slice(-8));
   await inObject(box, (object) =>
     object.commit(() =>
-      object.addLink({
+      object.links.add({
         token_hash: hashDecisionToken(token),
         email_id: id,
         approver: "approver@people.example",
@@ -135,6 +144,7 @@ test("a decision link that is forwarded to the agent is withdrawn and blanked be
         expires_at: Date.now() + 60_000,
         revoked: null,
         used: 0,
+        seat: null,
       }),
     ),
   );
@@ -147,9 +157,9 @@ test("a decision link that is forwarded to the agent is withdrawn and blanked be
   const read = unwrap(await box.stub.read(box.agent, email?.id ?? "", { mark_read: false, include_html: true }));
   expect(JSON.stringify(read)).not.toContain(token.slice(9));
   expect(read.email.flags).toContain("link_removed");
-  expect(await box.stub.decideByLink(hashDecisionToken(token), "approve", null)).toMatchObject({ state: "revoked" });
+  expect(await box.stub.decideByLink(hashDecisionToken(token), APPROVED_BY_PERSON)).toMatchObject({ state: "revoked" });
   expect(
-    codeOf(await box.stub.decide(box.agent, { email_id: id, decision: "approve", reason: null, content_hash: null })),
+    codeOf(await decide(box, box.agent, { email_id: id, decision: "approve", reason: null, content_hash: null })),
   ).toBe("missing_scope");
 });
 

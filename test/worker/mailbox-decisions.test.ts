@@ -8,6 +8,7 @@ import {
   caller,
   checkMailbox,
   codeOf,
+  decide,
   inObject,
   loosen,
   makeMailbox,
@@ -67,7 +68,7 @@ describe("what a mode does with a submission", () => {
 describe("separation of duties: no way for the author to approve", () => {
   test("a send key has no right to decide", async () => {
     const { box, id } = await held();
-    expect(codeOf(await box.stub.decide(box.agent, { email_id: id, ...APPROVE }))).toBe("missing_scope");
+    expect(codeOf(await decide(box, box.agent, { email_id: id, ...APPROVE }))).toBe("missing_scope");
     expect(await status(box, id)).toBe("pending_send_approval");
   });
 
@@ -75,7 +76,7 @@ describe("separation of duties: no way for the author to approve", () => {
     const box = await makeMailbox();
     const both = caller(box.mailbox.tenant_id, ["send", "oversight"]);
     const { id } = unwrap(await box.stub.submit(both, submission(box)));
-    expect(codeOf(await box.stub.decide(both, { email_id: id, ...APPROVE }))).toBe("self_decision");
+    expect(codeOf(await decide(box, both, { email_id: id, ...APPROVE }))).toBe("self_decision");
   });
 
   test.each<[string, (agent: TestMailbox["agent"]) => object]>([
@@ -88,20 +89,20 @@ describe("separation of duties: no way for the author to approve", () => {
     const agent = caller(box.mailbox.tenant_id, ["send"], { created_by: newId("key", 1), agent_id: "writer" });
     const { id } = unwrap(await box.stub.submit(agent, submission(box, { agent_id: "writer" })));
     const decider = { ...caller(box.mailbox.tenant_id, ["oversight"]), ...related(agent) };
-    expect(codeOf(await box.stub.decide(decider, { email_id: id, ...APPROVE }))).toBe("self_decision");
+    expect(codeOf(await decide(box, decider, { email_id: id, ...APPROVE }))).toBe("self_decision");
     expect(await status(box, id)).toBe("pending_send_approval");
   });
 
   test("no key decides where a human did not switch that on", async () => {
     const { box, id } = await held({ oversight_keys_may_decide: false });
-    expect(codeOf(await box.stub.decide(box.overseer, { email_id: id, ...APPROVE }))).toBe("oversight_keys_disabled");
+    expect(codeOf(await decide(box, box.overseer, { email_id: id, ...APPROVE }))).toBe("oversight_keys_disabled");
   });
 });
 
 describe("a decision is on what was seen", () => {
   test("another content hash is refused and changes nothing", async () => {
     const { box, id } = await held();
-    const outcome = await box.stub.decide(box.overseer, {
+    const outcome = await decide(box, box.overseer, {
       email_id: id,
       decision: "approve",
       reason: null,
@@ -116,7 +117,7 @@ describe("a decision is on what was seen", () => {
     await inObject(box, (_object, state) => {
       state.storage.sql.exec("UPDATE bodies SET text = 'send money'");
     });
-    expect(codeOf(await box.stub.decide(box.overseer, { email_id: id, ...APPROVE }))).toBe("wrong_state");
+    expect(codeOf(await decide(box, box.overseer, { email_id: id, ...APPROVE }))).toBe("content_changed");
     expect(await status(box, id)).toBe("pending_send_approval");
   });
 });
@@ -127,7 +128,7 @@ test("of 1,000 approvals and rejections at once one wins, 999 learn which, and o
   const { id } = unwrap(await box.stub.submit(box.agent, submission(box, { to: [{ name: null, address: to }] })));
   const outcomes = await Promise.all(
     Array.from({ length: 1_000 }, (_, i) =>
-      box.stub.decide(box.overseer, {
+      decide(box, box.overseer, {
         email_id: id,
         decision: i % 2 ? "approve" : "reject",
         reason: `vote ${i}`,
@@ -159,7 +160,7 @@ describe("the pending index in D1", () => {
   test("has an item as soon as the agent is answered, and loses it as soon as the decider is", async () => {
     const { box, id } = await held();
     expect(await row(id)).toEqual({ open: 1, kind: "send" });
-    unwrap(await box.stub.decide(box.overseer, { email_id: id, decision: "reject", reason: "no", content_hash: null }));
+    unwrap(await decide(box, box.overseer, { email_id: id, decision: "reject", reason: "no", content_hash: null }));
     expect(await row(id)).toEqual({ open: 0, kind: "send" });
   });
 
@@ -226,7 +227,7 @@ describe("another tenant learns nothing", () => {
         await stub.submit(box.stranger, submission(box)),
         await stub.read(box.stranger, id, { mark_read: true, include_html: false }),
         await stub.cancel(box.stranger, id, null),
-        await stub.decide(box.stranger, { email_id: id, ...APPROVE }),
+        await decide({ stub }, box.stranger, { email_id: id, ...APPROVE }),
         await stub.pendingItems(box.stranger, [id]),
         await stub.update(box.stranger, { is_active: false }, null),
       ];
@@ -267,16 +268,15 @@ describe("settings", () => {
   test("an approval given before the mailbox became read_only lets nothing go", async () => {
     const { box, id } = await held();
     unwrap(await box.stub.update(box.admin, { oversight_mode: "read_only" }, null));
-    expect(codeOf(await box.stub.decide(box.overseer, { email_id: id, ...APPROVE }))).toBe("wrong_state");
+    expect(codeOf(await decide(box, box.overseer, { email_id: id, ...APPROVE }))).toBe("wrong_state");
   });
 
   test.each([
-    [{ approver_email: "accomplice@elsewhere.example" }],
+    [{ approvers: ["accomplice@elsewhere.example"], approvers_pending: [] }],
     [{ auto_bcc: ["spy@elsewhere.example"] }],
     [{ auto_cc: ["spy@elsewhere.example"] }],
     [{ oversight_keys_may_decide: true }],
     [{ ai_disclosure: false }],
-    [{ approver_pending: false }],
   ])("an admin key alone cannot set %j", async (change) => {
     const box = await makeMailbox({ oversight_keys_may_decide: false, ai_disclosure: true, approver_pending: true });
     const before = unwrap(await box.stub.describe(box.admin));

@@ -8,6 +8,7 @@ import type { MailAddress } from "../../src/mail/message.ts";
 import {
   advanceClock,
   checkMailbox,
+  decide,
   inObject,
   makeMailbox,
   runAlarm,
@@ -166,9 +167,7 @@ describe("what leaves", () => {
     const box = await makeMailbox();
     const to = address(box, "ok");
     const id = await send(box, [to]);
-    unwrap(
-      await box.stub.decide(box.overseer, { email_id: id, decision: "approve", reason: null, content_hash: null }),
-    );
+    unwrap(await decide(box, box.overseer, { email_id: id, decision: "approve", reason: null, content_hash: null }));
     await inObject(box, (_object, state) => {
       state.storage.sql.exec("UPDATE bodies SET text = 'send money'");
     });
@@ -211,6 +210,7 @@ describe("killing the object between any two steps loses nothing and sends nothi
     const box = await makeMailbox();
     const to = address(box, `step${n}`);
     const id = await send(box, [to]);
+    await box.stub.pendingItems(box.overseer, [id]);
     await killAfterCommit(box, 1 + n);
     unwrap(
       await box.stub.decide(box.overseer, { email_id: id, decision: "approve", reason: null, content_hash: null }),
@@ -268,7 +268,7 @@ describe("killing the object between any two steps loses nothing and sends nothi
       const id = await send(box, [to]);
       if (step === "decide")
         unwrap(
-          await box.stub.decide(box.overseer, { email_id: id, decision: "approve", reason: null, content_hash: null }),
+          await decide(box, box.overseer, { email_id: id, decision: "approve", reason: null, content_hash: null }),
         );
       await evictDurableObject(box.stub);
       await runAlarm(box);

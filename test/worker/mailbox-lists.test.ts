@@ -5,6 +5,7 @@ import { unwrap } from "../../src/errors.ts";
 import {
   arrival,
   codeOf,
+  decide,
   EVERYTHING,
   inObject,
   loosen,
@@ -155,9 +156,7 @@ describe("mail that a human has not released does not exist for the agent", () =
       "not_found",
     );
     expect(codeOf(await box.stub.mark(box.agent, id, { status: "read" }))).toBe("not_found");
-    unwrap(
-      await box.stub.decide(box.overseer, { email_id: id, decision: "approve", reason: null, content_hash: null }),
-    );
+    unwrap(await decide(box, box.overseer, { email_id: id, decision: "approve", reason: null, content_hash: null }));
     expect((await list(box)).emails.map((email) => email.id)).toEqual([id]);
   });
 

@@ -9,16 +9,10 @@ import {
   storedCounts,
   type TestTenant,
 } from "../support/door-harness.ts";
+import { lastCode } from "../support/operator-codes.ts";
 import { receivedFor } from "../support/received-mail.ts";
 
 /** No key loosens its own rope: each loosening waits for a code that only the operator is mailed. */
-
-async function lastCode({ operator_email }: TestTenant): Promise<string> {
-  const mails = await receivedFor(operator_email);
-  const code = /\b(\d{8}|\d{4}[ -]\d{4})\b/.exec(mails.at(-1)?.raw ?? "")?.[1];
-  if (!code) throw new Error("the operator was mailed no code");
-  return code.replace(/[ -]/, "");
-}
 
 interface Loosening {
   path: string;
@@ -67,6 +61,31 @@ const LOOSENINGS: [string, (tenant: TestTenant) => Loosening, RegExp][] = [
   ],
   ["copies", (tenant) => update(tenant, { auto_cc: ["eve@evil.example"] }), /eve@evil\.example/],
   ["no disclosure", (tenant) => update(tenant, { ai_disclosure: false }), /AI/],
+  [
+    "several approvers",
+    (tenant) => update(tenant, { approvers: ["approver@people.example", "second@people.example"] }),
+    /second@people\.example becomes an approver/,
+  ],
+  ["no expiry", (tenant) => update(tenant, { expires_after: null }), /for ever/],
+  ["people asked in turn", (tenant) => update(tenant, { escalate_after: 3600 }), /after 1 hour/],
+  ["a daily digest", (tenant) => update(tenant, { notify: "daily" }), /once a day/],
+  [
+    "somebody who stands in",
+    (tenant) =>
+      update(tenant, {
+        delegations: [
+          {
+            approver: "approver@people.example",
+            delegate: "friend@people.example",
+            from: "2026-12-01T00:00:00+01:00",
+            until: "2026-12-24T00:00:00Z",
+          },
+        ],
+      }),
+    /friend@people\.example decides in place of approver@people\.example from 2026-11-30T23/,
+  ],
+  ["a new mailbox where nothing expires", () => create({ expires_after: null }), /for ever/],
+  ["a new mailbox with a digest", () => create({ notify: "hourly" }), /once an hour/],
   ["an oversight key", () => key({ scopes: ["oversight"] }), /oversight/],
   ["an admin key", () => key({ scopes: ["read", "admin"] }), /admin/],
 ];

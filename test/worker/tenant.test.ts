@@ -103,11 +103,13 @@ describe("the operator's one-time codes", () => {
   });
 });
 
-test("who decides: the approver once the operator confirmed them, else the operator", async () => {
+test("who oversees: the people whom the operator confirmed, and the operator", async () => {
   const { tenant, admin, operator_email } = await makeTenant();
-  expect(await tenant.overseerFor("BOSS@people.example")).toBe("BOSS@people.example");
-  expect(await tenant.overseerFor("accomplice@people.example")).toBe(operator_email);
-  expect(await tenant.overseerFor(null)).toBe(operator_email);
-  await tenant.confirmApprover(admin, "accomplice@people.example");
-  expect(await tenant.overseerFor("accomplice@people.example")).toBe("accomplice@people.example");
+  const people = ["BOSS@people.example", "accomplice@people.example", operator_email.toUpperCase()];
+  expect(await tenant.whoOversees(people)).toEqual({
+    confirmed: ["BOSS@people.example", operator_email.toUpperCase()],
+    operator: operator_email,
+  });
+  expect(codeOf(await tenant.confirmApprover(admin, "Accomplice@people.example"))).toBe("ok");
+  expect((await tenant.whoOversees(people)).confirmed).toEqual(people);
 });

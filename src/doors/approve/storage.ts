@@ -1,4 +1,5 @@
-import type { MailboxRpc } from "../../../durable-objects/mailbox-rpc.ts";
+import type { DecisionItem, MailboxRpc } from "../../../durable-objects/mailbox-rpc.ts";
+import type { StoredAttachment } from "../../mail/message.ts";
 
 /** What a mailbox object answers about decision links. */
 export type Links = Pick<MailboxRpc, "openLink" | "decideByLink">;
@@ -40,6 +41,12 @@ export async function askMailbox<T>(
     console.error("decision page: the mailbox does not answer", { routing, ...errors });
     throw new Unavailable("the mailbox does not answer", { cause: second });
   }
+}
+
+/** @returns the attachment with that number, as a path gives it; null if the item has none. */
+export function attachmentAt(item: DecisionItem, index: string): StoredAttachment | null {
+  if (!("content" in item) || !/^(?:0|[1-9]\d{0,3})$/.test(index)) return null;
+  return item.content.attachments[Number(index)] ?? null;
 }
 
 /**

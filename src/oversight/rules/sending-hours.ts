@@ -45,9 +45,19 @@ export function openMinutes({ days, from, until }: Pick<SendingHours, "days" | "
   return open;
 }
 
+const DAY_WORDS: Readonly<Record<Day, string>> = {
+  mon: "Monday",
+  tue: "Tuesday",
+  wed: "Wednesday",
+  thu: "Thursday",
+  fri: "Friday",
+  sat: "Saturday",
+  sun: "Sunday",
+};
+
 /** @returns the hours as people read them. */
 export function sayHours({ time_zone, days, from, until }: SendingHours): string {
-  return `from ${from} until ${until} on ${days.join(", ")} (${time_zone})`;
+  return `from ${from} until ${until} on ${days.map((day) => DAY_WORDS[day]).join(", ")} (${time_zone})`;
 }
 
 /** Outside of its hours a mailbox's mail is held. */

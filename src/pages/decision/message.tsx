@@ -1,11 +1,12 @@
 import type { Child, FC } from "hono/jsx";
-import type { DecisionItem } from "../../../durable-objects/mailbox-rpc.ts";
+import type { MessageItem } from "../../../durable-objects/mailbox-rpc.ts";
 import type { MailAddress, StoredAttachment } from "../../mail/message.ts";
 import { Person, Visible } from "../layout.tsx";
 import { sizeInWords } from "../words.ts";
 import { MessageFrame } from "./frame.tsx";
 
-const Line: FC<{ label: string; class?: string; children?: Child }> = ({ label, class: name, children }) => (
+/** One line of an envelope. */
+export const Line: FC<{ label: string; class?: string; children?: Child }> = ({ label, class: name, children }) => (
   <div class={name}>
     <dt>{label}</dt>
     <dd>{children}</dd>
@@ -26,7 +27,7 @@ const People: FC<{ label: string; people: readonly MailAddress[] }> = ({ label, 
   );
 
 /** Sender, every recipient and subject. Bcc says that the others do not see it. */
-const Envelope: FC<{ item: DecisionItem }> = ({ item: { content } }) => (
+const Envelope: FC<{ item: MessageItem }> = ({ item: { content } }) => (
   <dl class="envelope">
     <Line label="Subject" class="subject">
       {content.subject === "" ? (
@@ -45,8 +46,11 @@ const Envelope: FC<{ item: DecisionItem }> = ({ item: { content } }) => (
 
 const HIDDEN_NOTE = "Links do not open here, and nothing is loaded from the internet.";
 
-/** The bodies: as recipients see it, the plain text version, and the HTML itself, switched without a script. */
-const Bodies: FC<{ text: string | null; html: string | null }> = ({ text, html }) => {
+/**
+ * The bodies: as recipients see it, the plain text version, and the HTML itself, switched without a script. `source` is shown in
+ * the place of the HTML where that was made from something else.
+ */
+export const Bodies: FC<{ text: string | null; html: string | null; source?: string }> = ({ text, html, source }) => {
   if (html === null) {
     return (
       <div class="views">
@@ -88,7 +92,7 @@ const Bodies: FC<{ text: string | null; html: string | null }> = ({ text, html }
       )}
       <div class="view view-source">
         <pre class="mono" dir="ltr">
-          <Visible text={html} context="body" />
+          <Visible text={source ?? html} context="body" />
         </pre>
       </div>
     </fieldset>
@@ -113,7 +117,7 @@ const Attachment: FC<{ file: StoredAttachment; href: string }> = ({ file, href }
 );
 
 /** What will leave, or what has arrived: the envelope, the bodies and the attachments. `base` is the page's own path. */
-export const Message: FC<{ item: DecisionItem; base: string }> = ({ item, base }) => (
+export const Message: FC<{ item: MessageItem; base: string }> = ({ item, base }) => (
   <>
     <section class="card" aria-label="The message">
       <Envelope item={item} />

@@ -1,0 +1,124 @@
+import { type Outcome, refused } from "../../src/errors.ts";
+import { comparableAddress, withoutTag } from "../../src/mail/address.ts";
+import { seatFor } from "../../src/oversight/approvals.ts";
+import type { Person } from "../../src/oversight/caller.ts";
+import type { DecisionItem, LinkView, PersonDecision } from "../mailbox-rpc.ts";
+import { seatsNow } from "./ask.ts";
+import type { MailboxBase } from "./base.ts";
+import { decide, type Taken } from "./decide.ts";
+import { EditUndone, editAsApprover, editOrNothing } from "./edit.ts";
+import { findItem, type HeldItem } from "./held-item.ts";
+import { approvedAt } from "./links.ts";
+import type { ApprovalKind } from "./messages.ts";
+import { linkOutcome } from "./outcomes.ts";
+
+/** What people decide, through a link or in a session: the only ones who may change a message before they approve it. */
+
+interface PersonVoice extends PersonDecision {
+  kind: Extract<ApprovalKind, "human_link" | "human_session">;
+  via: Person["via"];
+  person: string;
+  seat: string;
+  /** What they were shown. */
+  content_hash: string;
+}
+
+/** Takes a person's decision, their changes first. Inside `commit`. */
+export function decideAsPerson(box: MailboxBase, item: HeldItem, voice: PersonVoice): Outcome<Taken> {
+  const { decision, note, edit, kind, via, person, seat } = voice;
+  if (item.kind === "upgrade" && decision === "approve") {
+    return refused("not_a_decider", "Only the operator's code gives a mailbox more rope.");
+  }
+  if (item.contentHash() !== voice.content_hash) {
+    return refused("content_changed", "The content is another by now than the one that was looked at.");
+  }
+  const actor = { type: "human" as const, id: "approver", via };
+  if (decision === "approve" && edit) {
+    const edited = editAsApprover(box, item, edit, { actor, by: person });
+    if (!edited.ok) return edited;
+    const current = findItem(box, item.id) ?? item;
+    const taken = decide(box, current, actor, {
+      decision,
+      kind,
+      by: person,
+      seat,
+      reason: note,
+      content_hash: current.contentHash(),
+      ...(edited.value && { edited: true as const }),
+    });
+    // An edit stands with its approval, or not at all.
+    if (!taken.ok && edited.value) throw new EditUndone(taken.refusal);
+    return taken;
+  }
+  return decide(box, item, actor, { decision, kind, by: person, seat, reason: note, content_hash: voice.content_hash });
+}
+
+/** The name under which it is remembered which revision a person was shown. */
+function readerOf({ address }: Person): string {
+  return withoutTag(comparableAddress(address));
+}
+
+/** What a session shows of an item; `unknown` to whoever has no seat in this mailbox. */
+export async function openItem(box: MailboxBase, person: Person, id: string, isShown: boolean): Promise<LinkView> {
+  const seats = await seatsNow(box);
+  const item = findItem(box, id);
+  if (!item || seatFor(person.address, seats) === null) return { state: "unknown" };
+  if (!item.isOpen()) return { state: "decided", approver: person.address, outcome: linkOutcome(box, item, false) };
+  if (isShown) box.commit(() => box.waiting.markServed(item.id, readerOf(person), item.contentHash()));
+  return {
+    state: "open",
+    approver: person.address,
+    expires_at: item.hold.expires_at,
+    item: item.view(),
+    approved_at: approvedAt(item, person.address),
+  };
+}
+
+/** Decides in a session: for exactly the content that the page showed. */
+export async function decideInSession(
+  box: MailboxBase,
+  person: Person,
+  id: string,
+  contentHash: string,
+  decision: PersonDecision,
+): Promise<LinkView> {
+  const seats = await seatsNow(box);
+  const item = findItem(box, id);
+  const seat = seatFor(person.address, seats);
+  if (!item || seat === null) return { state: "unknown" };
+  const decided = (justNow: boolean): LinkView => {
+    const now = findItem(box, id) ?? item;
+    return { state: "decided", approver: person.address, outcome: linkOutcome(box, now, justNow) };
+  };
+  if (!item.isOpen()) return decided(false);
+  // The same words, but the agent changed when they leave since this person looked.
+  if (box.waiting.servedTo(item.id, readerOf(person)) === "") {
+    return { state: "refused", code: "content_changed", error: "It was changed after you looked at it; look again." };
+  }
+  const taken = editOrNothing(() =>
+    box.commit(() =>
+      decideAsPerson(box, item, {
+        ...decision,
+        kind: "human_session",
+        via: person.via,
+        person: person.address,
+        seat,
+        content_hash: contentHash,
+      }),
+    ),
+  );
+  if (taken.ok) return decided(true);
+  const { code, error } = taken.refusal;
+  return { state: "refused", code, error };
+}
+
+/** Of these items those that wait and that the person may decide, in the order given. */
+export async function itemsFor(box: MailboxBase, person: Person, ids: readonly string[]): Promise<DecisionItem[]> {
+  const seats = await seatsNow(box);
+  if (seatFor(person.address, seats) === null) return [];
+  const open = ids.map((id) => findItem(box, id)).filter((item): item is HeldItem => item?.isOpen() === true);
+  box.commit(() => {
+    for (const item of open) box.waiting.markServed(item.id, readerOf(person), item.contentHash());
+  });
+  return open.map((item) => item.view());
+}

@@ -1,0 +1,72 @@
+import { accepted, type Outcome, refused } from "../../src/errors.ts";
+import type { Caller } from "../../src/oversight/caller.ts";
+import type { Submission } from "../mailbox-rpc.ts";
+import { actorOf, type MailboxBase } from "./base.ts";
+import { absent, hasBody, rowOf, storedIn } from "./drafts.ts";
+import { outboundOf } from "./messages.ts";
+import { type Submitted, submit } from "./submit.ts";
+import { approvedTemplate } from "./templates.ts";
+import { sendAnswer } from "./views.ts";
+
+/** What send_email would have refused as missing. */
+function whyIncomplete(submission: Submission): Outcome<never> | null {
+  const missing = [
+    ...(submission.to.length === 0 ? ["to"] : []),
+    ...(submission.subject === null ? ["subject"] : []),
+    ...(hasBody(submission) ? [] : ["markdown"]),
+  ];
+  if (missing.length === 0) return null;
+  return refused("invalid_input", `This draft is not complete: ${missing.join(", ")} is needed.`, {
+    hint: "update_draft adds what is missing.",
+    issues: missing.map((path) => ({ path, message: "is needed" })),
+  });
+}
+
+/** The words of an earlier version are not what a human wants sent now. */
+function whyOutdated(box: MailboxBase, { template }: Submission): Outcome<never> | null {
+  if (template === null) return null;
+  const current = approvedTemplate(box, template.id);
+  if (!current.ok) return current.refusal.code === "not_found" ? outdated("was deleted") : current;
+  return current.value.version === template.version ? null : outdated("has a newer version");
+}
+
+function outdated(what: string): Outcome<never> {
+  return refused("wrong_state", `The template that this draft was made from ${what}.`, {
+    hint: "update_draft with template_id and variables makes it anew.",
+  });
+}
+
+/**
+ * Submits a draft under its own id, by whoever sends it: oversight applies to them, and the record names who wrote it. The draft is
+ * gone in the same transaction; sending it again answers the same.
+ */
+export function sendDraft(box: MailboxBase, caller: Caller, id: string): Outcome<Submitted> {
+  const row = rowOf(box, id);
+  if (!row) return sentBefore(box, caller, id);
+  const { submission, changed_by, writers = [] } = storedIn(row);
+  const refusal = whyIncomplete(submission) ?? whyOutdated(box, submission);
+  if (refusal) return refusal;
+  return box.commit(() => {
+    const agent_id = caller.agent_id ?? submission.agent_id;
+    const submitted = submit(box, caller, { ...submission, agent_id }, writers);
+    if (submitted.ok) {
+      box.record({
+        message: box.messages.get(id),
+        actor: actorOf({ ...caller, agent_id }),
+        action: "draft.sent",
+        detail: {
+          written_by: row.key_id,
+          changed_by,
+          ...(submission.agent_id !== null && { drafted_for: submission.agent_id }),
+        },
+      });
+    }
+    return submitted;
+  });
+}
+
+function sentBefore(box: MailboxBase, caller: Caller, id: string): Outcome<Submitted> {
+  const message = box.messages.find(id);
+  if (message?.direction !== "outbound" || outboundOf(message).author.key_id !== caller.key_id) return absent(box, id);
+  return accepted({ answer: { ...sendAnswer(message, box.settings()), idempotent: true }, held: null });
+}

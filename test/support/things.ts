@@ -1,0 +1,40 @@
+import { env } from "cloudflare:workers";
+import { unwrap } from "../../src/errors.ts";
+import { newId } from "../../src/ids.ts";
+import type { Mailbox } from "../../src/operations/shapes.ts";
+import { caller } from "./mailbox-harness.ts";
+import type { Things } from "./operation-samples.ts";
+
+/** An allowlist entry, a template and a draft in a mailbox, made in its object as if a human had allowed all of it. */
+export async function addThings({
+  id,
+  tenant_id,
+}: Mailbox): Promise<Pick<Things, "entry_id" | "template_id" | "draft_id">> {
+  const routing = id.slice(-8);
+  const object = env.MAILBOX.getByName(routing);
+  const admin = caller(tenant_id, ["admin"]);
+  const human = caller(tenant_id, ["send", "oversight"]);
+  const entry = { recipient: `${newId("alw", Date.now()).toLowerCase()}@customer.example`, note: null };
+  const asked = unwrap(await object.allow(admin, entry, null));
+  const words = "needs_approval" in asked ? asked.needs_approval.change : null;
+  const allowed = unwrap(await object.allow(admin, entry, words));
+  const template = unwrap(
+    await object.proposeTemplate(human, {
+      id: null,
+      name: "Offer",
+      subject: "Offer",
+      markdown: "Hello",
+      variables: [],
+      allowed_domains: null,
+    }),
+  );
+  const draft = unwrap(
+    await object.saveDraft(human, {
+      id: newId("em", Date.now(), routing),
+      is_new: true,
+      draft: { to: [{ name: null, address: "ana@customer.example" }], subject: "Offer", text: "Hello" },
+    }),
+  );
+  if (!("entry" in allowed)) throw new Error("the allowlist did not take an entry");
+  return { entry_id: allowed.entry.id, template_id: template.id, draft_id: draft.id };
+}
