@@ -168,20 +168,7 @@ export function decide(box: MailboxBase, item: HeldItem, actor: Actor, voice: Ne
 
 function countVoice(box: MailboxBase, item: HeldItem, actor: Actor, recorded: RecordedDecision): Taken {
   item.save();
-  item.record({
-    actor,
-    action: "decision.counted",
-    detail: {
-      status: item.status(),
-      kind: item.kind,
-      approval_ref: recorded.approval_ref,
-      approval_kind: recorded.kind,
-      approvals: item.hold.approvals.length,
-      quorum: quorumOf(box, item.hold),
-      ...(recorded.edited && { edited: true }),
-    },
-    personal: decidedBy(recorded),
-  });
+  recordVoice(box, item, actor, recorded, "counted");
   return { recorded, isFinal: false };
 }
 
@@ -193,22 +180,33 @@ function finish(box: MailboxBase, item: HeldItem, actor: Actor, recorded: Record
   }
   item.save();
   const verb = recorded.decision === "approve" ? "approved" : "rejected";
+  recordVoice(box, item, actor, recorded, verb);
+  item.emit(verb, { approval_ref: recorded.approval_ref });
+  return { recorded, isFinal: true };
+}
+
+function recordVoice(
+  box: MailboxBase,
+  item: HeldItem,
+  actor: Actor,
+  recorded: RecordedDecision,
+  what: "counted" | "approved" | "rejected",
+): void {
+  const { hold } = item;
   item.record({
     actor,
-    action: `decision.${verb}`,
+    action: `decision.${what}`,
     detail: {
       status: item.status(),
       kind: item.kind,
       approval_ref: recorded.approval_ref,
       approval_kind: recorded.kind,
-      approvals: item.hold.approvals.length,
-      quorum: quorumOf(box, item.hold),
+      approvals: hold.approvals.length,
+      quorum: quorumOf(box, hold),
       ...(recorded.edited && { edited: true }),
     },
     personal: decidedBy(recorded),
   });
-  item.emit(verb, { approval_ref: recorded.approval_ref });
-  return { recorded, isFinal: true };
 }
 
 function decidedBy({ by, seat, reason, content_hash }: RecordedDecision): Record<string, unknown> {
