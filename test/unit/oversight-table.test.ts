@@ -1,11 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { MODES, type Mode } from "../../src/oversight/modes.ts";
 import { type JudgedSend, judgeSend, POLICY, type PolicyEffect, type Verdict } from "../../src/oversight/policy.ts";
-import {
-  nextRequestStatus,
-  type RequestEvent,
-  type RequestStatus,
-} from "../../src/oversight/request-transitions.ts";
+import { nextRequestStatus, type RequestEvent, type RequestStatus } from "../../src/oversight/request-transitions.ts";
 import type { InboundStatus, OutboundStatus } from "../../src/oversight/statuses.ts";
 import {
   type InboundEvent,
@@ -76,7 +72,11 @@ const RULES: { says: string; rule: string; parts: Partial<JudgedSend>; never?: s
   { says: "hold", rule: "risk", parts: { policy: policy({ risk_hold: 0.5 }), risk: { score: 0.5, reasons: [] } } },
   { says: "block", rule: "risk", parts: { policy: policy({ risk_block: 0.5 }), risk: { score: 0.5, reasons: [] } } },
   ...(["hold", "block"] as const).flatMap((action) => [
-    { says: action, rule: "content", parts: { policy: policy({ content: [contentRule({ keywords: ["morning"], action })] }) } },
+    {
+      says: action,
+      rule: "content",
+      parts: { policy: policy({ content: [contentRule({ keywords: ["morning"], action })] }) },
+    },
     {
       says: action,
       rule: "attachments",
@@ -86,7 +86,12 @@ const RULES: { says: string; rule: string; parts: Partial<JudgedSend>; never?: s
       },
     },
     // Whoever is on the allowlist is not new.
-    { says: action, rule: "new_recipients", parts: { policy: policy({ new_recipients: action }) }, never: ["allowlist"] },
+    {
+      says: action,
+      rule: "new_recipients",
+      parts: { policy: policy({ new_recipients: action }) },
+      never: ["allowlist"],
+    },
   ]),
   { says: "block", rule: "blocklist", parts: { policy: policy({ blocklist: [ANA] }) } },
   {
