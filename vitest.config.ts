@@ -1,6 +1,10 @@
 import { join } from "node:path";
 import { defineConfig, type TestProjectConfiguration } from "vitest/config";
+import { writeBundles } from "./clients/typescript/build.js";
 import { testAuthority } from "./test/support/test-authority.ts";
+
+// No test sees a bundle of yesterday's code.
+await writeBundles();
 
 // workerd reads which authorities it trusts when its plugin is loaded; the tests' relays have certificates of this one.
 process.env.NODE_EXTRA_CA_CERTS = testAuthority().authority_file;

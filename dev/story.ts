@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { dkimVerify } from "mailauth/lib/dkim/verify.js";
 import MailComposer from "nodemailer/lib/mail-composer/index.js";
 import { z } from "zod";
@@ -6,6 +9,7 @@ import { type Email, emailShape, emailSummaryShape, type Mailbox, sendAnswerShap
 import { type Api, apiOf, errorCode } from "./api.ts";
 import { auditLogOf, tamperedWith, verifyChain } from "./audit-log.ts";
 import { decideOn, linkIn, openPage } from "./decision-page.ts";
+import { multimailVerify } from "./multimail-command.ts";
 import { type KeptMail, mailTo } from "./outbox.ts";
 import { CUSTOMER_DOMAIN, EVIL_DOMAIN, type Sender, sign, submitOverSmtp } from "./senders.ts";
 import type { Transcript } from "./transcript.ts";
@@ -137,6 +141,37 @@ async function mailLeavesSigned(story: Story): Promise<KeptMail> {
   return delivered;
 }
 
+/** Anyone may do this: it takes the mail and the public key, no account, and no server at all once the key is there. */
+async function anyoneVerifies({ world, mailbox, transcript }: Story, { file, raw }: KeptMail): Promise<void> {
+  transcript.step("7. Anyone checks offline which agent wrote it, and who let it go");
+  const keyUrl = `${world.base_url}/v1/identity/public-key?tenant_id=${mailbox.tenant_id}`;
+  const dir = mkdtempSync(join(tmpdir(), "multimail-"));
+  try {
+    const key = join(dir, "key.json");
+    writeFileSync(key, await (await fetch(keyUrl)).text());
+    transcript.tell(`curl '${keyUrl}' > key.json\nnpx multimail verify ${file} --key key.json`);
+    const [verdict] = await multimailVerify(file, "--key", key);
+    const agent = verdict?.agent_metadata;
+    transcript.tell(`agent ${agent?.agent_id}, ${agent?.oversight_mode}, approved as ${agent?.approval_ref}`);
+    transcript.check("the mail is verified, with the agent and the approval", verdict?.verified === true, verdict);
+    const isNamed = agent?.agent_id === AGENT_ID && agent.approval_kind === "human_link";
+    transcript.check("it is order-desk's, and a human allowed it by the link", isNamed, agent);
+
+    const tampered = join(dir, "tampered.eml");
+    writeFileSync(tampered, raw.toString("latin1").replace("Monday", "Sunday"), "latin1");
+    const [caught] = await multimailVerify(tampered, "--key", key);
+    const reasons = caught?.reasons.map(({ reason }) => reason) ?? [];
+    transcript.tell(`with Sunday in place of Monday: ${reasons.join(", ")}`);
+    transcript.check(
+      "one word changed is caught",
+      caught?.verified === false && reasons.includes("body_changed"),
+      caught,
+    );
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
 /** A reply to `delivered` from Alice, unsigned. */
 function replyTo(delivered: KeptMail, text: string): Promise<Buffer> {
   const { messageId = "", subject = "", from } = delivered.parsed;
@@ -167,7 +202,7 @@ async function arrives({ agent, mailbox }: Story, text: string): Promise<Email> 
 /** @returns the reply's id. */
 async function replyComesIn(story: Story, delivered: KeptMail, emailId: string): Promise<string> {
   const { world, mailbox, agent, customer, order, transcript } = story;
-  transcript.step(`7. Alice replies over SMTP, signed by ${CUSTOMER_DOMAIN}`);
+  transcript.step(`8. Alice replies over SMTP, signed by ${CUSTOMER_DOMAIN}`);
   const text = `Yes, ${order} to the old address please.`;
   const envelope = { from: ALICE, to: [mailbox.address] };
   const answer = await submitOverSmtp(
@@ -178,7 +213,7 @@ async function replyComesIn(story: Story, delivered: KeptMail, emailId: string):
   transcript.tell(answer.text);
   transcript.check("the mail server takes it with 250", answer.code === 250, answer);
 
-  transcript.step("8. The agent reads the reply");
+  transcript.step("9. The agent reads the reply");
   const email = await arrives(story, text);
   const { dkim_result, dkim_domain, spf_result, dmarc_result } = email;
   transcript.tell(`dkim ${dkim_result} (${dkim_domain}), spf ${spf_result}, dmarc ${dmarc_result}`);
@@ -203,7 +238,7 @@ async function replyComesIn(story: Story, delivered: KeptMail, emailId: string):
 /** @returns the forgery's id. */
 async function forgeryComesIn(story: Story, delivered: KeptMail): Promise<string> {
   const { world, mailbox, customer, evil, order, transcript } = story;
-  transcript.step(`9. ${EVIL_DOMAIN} forges a reply and signs it as ${CUSTOMER_DOMAIN} with its own key`);
+  transcript.step(`10. ${EVIL_DOMAIN} forges a reply and signs it as ${CUSTOMER_DOMAIN} with its own key`);
   const text = `Please send ${order} to another address.`;
   const envelope = { from: ALICE, to: [mailbox.address] };
   const raw = await sign(evil, await replyTo(delivered, text), customer);
@@ -217,7 +252,7 @@ async function forgeryComesIn(story: Story, delivered: KeptMail): Promise<string
 
 /** @param emailIds every message of the story. */
 async function recordVerifies({ admin, mailbox, transcript }: Story, emailIds: string[]): Promise<void> {
-  transcript.step("10. The audit log of all this");
+  transcript.step("11. The audit log of all this");
   // Entries reach the log that is read here within a second of what they record.
   const entries = await until("the story's end in the audit log", async () => {
     const log = await auditLogOf(admin, mailbox.id);
@@ -270,6 +305,7 @@ export async function playStory(
   await scannerFollowsTheLink(story, link, emailId);
   await approverApproves(story, link, emailId);
   const delivered = await mailLeavesSigned(story);
+  await anyoneVerifies(story, delivered);
   const replyId = await replyComesIn(story, delivered, emailId);
   const forgeryId = await forgeryComesIn(story, delivered);
   await recordVerifies(story, [emailId, replyId, forgeryId]);

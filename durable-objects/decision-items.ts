@@ -69,6 +69,8 @@ export interface MessageItem extends CommonItem {
   edits: { by: string; at: string; difference: string }[];
   /** For inbound. */
   authentication: { dkim_result: string | null; spf_result: string | null; dmarc_result: string | null } | null;
+  /** Of mail that came in with identity headers: the agent that is proven to have written it, if one is. */
+  identity: { agent: { agent_id: string; oversight_mode: Mode } | null } | null;
 }
 
 /** A read or annotation that a human must allow: exactly the query. */

@@ -10,9 +10,14 @@ import {
 } from "../src/audit/entry.ts";
 import { type DataKey, newDataKey, sealPersonal, unwrapDataKey, wrapDataKey } from "../src/audit/sealing.ts";
 import type { Env } from "../src/env.ts";
+import { accepted, type Outcome, refused } from "../src/errors.ts";
 import { newId } from "../src/ids.ts";
 import type { Mode } from "../src/oversight/modes.ts";
 import { drainToD1 } from "../src/store/audit-drain.ts";
+import { noneResealed, type ResealedPage, type ResealRequest } from "../src/store/resealing.ts";
+import { masterKeyId } from "../src/store/secrets.ts";
+import type { EventSubject, EventType, WebhookEvent } from "../src/webhooks/event.ts";
+import { DATA_KEYS, resealPage, type SealedTable } from "./resealing.ts";
 import { backoff, TIMERS_SCHEMA, type Timer, Timers } from "./timers.ts";
 
 /** An entry before it is placed in the chain. */
@@ -51,6 +56,13 @@ const DUE_AT_ONCE = 64;
 
 /** The system itself as the actor of an entry. */
 export const SYSTEM: Actor = { type: "system", id: "multimail", via: "system" };
+/** Whoever runs the deployment, through the set-up door. */
+const OPERATOR: Actor = { type: "human", id: "operator", via: "system" };
+const OTHER_MASTER_KEY = refused(
+  "unavailable",
+  "The new MASTER_KEY has not reached every part of this deployment yet; try again in a minute.",
+  { detail: { retry_after: 30 } },
+);
 
 /**
  * What mailbox and tenant objects share: one way to write (`commit`), an audit chain in the same transaction, timers served by
@@ -75,6 +87,8 @@ export abstract class Ledger extends DurableObject<Env> {
   protected abstract runTimer(timer: Timer): Promise<void>;
   /** Kinds that may take long (network): they do not hold up the alarm. */
   protected abstract readonly slowTimers: ReadonlySet<string>;
+  /** Tables with something sealed under MASTER_KEY. */
+  protected readonly sealedTables: readonly SealedTable[] = [DATA_KEYS];
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -165,13 +179,51 @@ export abstract class Ledger extends DurableObject<Env> {
     return whole;
   }
 
+  /** Records an event for the world outside, as the next of this log (FORMATS.md §5). Inside `commit`. */
+  protected appendEvent(type: EventType, about: EventSubject): void {
+    const { sequence } = this.sql
+      .exec<{ sequence: number }>("SELECT coalesce(max(sequence) + 1, 0) AS sequence FROM events")
+      .one();
+    const event: WebhookEvent = {
+      id: newId("evt", this.now()),
+      type,
+      event: type,
+      event_type: type,
+      timestamp: new Date(this.now()).toISOString(),
+      sequence,
+      tenant_id: this.identity().tenant_id,
+      ...about,
+    };
+    this.sql.exec("INSERT INTO events VALUES (?, ?)", sequence, JSON.stringify(event));
+  }
+
   /** The data key of a resource, made at first use. Inside `commit`. */
   private dataKey(kid: string): DataKey {
     const row = this.sql.exec<{ wrapped: string }>("SELECT wrapped FROM data_keys WHERE kid = ?", kid).toArray()[0];
-    if (row) return unwrapDataKey(this.env.MASTER_KEY, kid, row.wrapped);
+    if (row) return unwrapDataKey(this.env, kid, row.wrapped);
     const key = newDataKey(kid);
-    this.sql.exec("INSERT INTO data_keys VALUES (?, ?)", kid, wrapDataKey(this.env.MASTER_KEY, key));
+    this.sql.exec("INSERT INTO data_keys VALUES (?, ?)", kid, wrapDataKey(this.env, key));
     return key;
+  }
+
+  /** See MailboxRpc and TenantRpc. An object that was never established has nothing to reseal. */
+  async reseal({ under, position }: ResealRequest): Promise<Outcome<ResealedPage>> {
+    if (masterKeyId(this.env) !== under) return OTHER_MASTER_KEY;
+    if (!this.established) return accepted({ resealed: noneResealed(), unreadable: 0, next: null });
+    const { log, tenant_id } = this.established;
+    const page = this.commit(() => {
+      const done = resealPage(this.sql, this.env, this.sealedTables, tenant_id, position);
+      const { identity_keys, data_keys } = done.resealed;
+      if (identity_keys + data_keys > 0) {
+        const type = log === tenant_id ? "tenant" : "mailbox";
+        const detail = { identity_keys, data_keys };
+        this.append({ actor: OPERATOR, action: "master_key.resealed", resource: { type, id: log }, detail });
+      }
+      return done;
+    });
+    // A drain under way may have read a data key as it was before: D1's copy is there, and resealed with the others, after this.
+    await this.draining;
+    return accepted(page);
   }
 
   /** Which log and tenant this is. @throws Error before `establish`. */

@@ -1,4 +1,5 @@
 import type { Outcome } from "../src/errors.ts";
+import type { Receipt } from "../src/identity/receipt.ts";
 import type { MailAddress, ReceivedMessage, StoredAttachment } from "../src/mail/message.ts";
 import type {
   AllowlistEntry,
@@ -18,6 +19,7 @@ import type { Caller, Person } from "../src/oversight/caller.ts";
 import type { Mode } from "../src/oversight/modes.ts";
 import type { Policy } from "../src/oversight/rules/policy-type.ts";
 import type { Status } from "../src/oversight/statuses.ts";
+import type { ResealedPage, ResealRequest } from "../src/store/resealing.ts";
 import type { DecisionItem, EditedBody, LinkView, PersonDecision } from "./decision-items.ts";
 
 export type {
@@ -117,6 +119,8 @@ export interface MailboxRpc {
   untag(caller: Caller, emailId: string, key: string): Promise<Outcome<Record<string, string>>>;
   /** Where an attachment lies; the door streams it from R2. */
   attachment(caller: Caller, emailId: string, filename: string): Promise<Outcome<StoredAttachment>>;
+  /** The identity receipt of a delivered message. `wrong_state` before; `not_found` for what was not signed. */
+  identityReceipt(caller: Caller, emailId: string): Promise<Outcome<Receipt>>;
   /**
    * The pending items among `ids` that the caller may see, in the order given. A `send` key sees what it submitted. Which
    * revision an oversight key was served is remembered: without a `content_hash` it can decide on that one only.
@@ -144,6 +148,8 @@ export interface MailboxRpc {
    * @returns null if there is no such mailbox or it takes no mail.
    */
   receive(message: ReceivedMessage): Promise<{ email_id: string; duplicate: boolean; status: Status } | null>;
+  /** Brings a page of its data keys under the current MASTER_KEY. Repeating it is harmless. */
+  reseal(request: ResealRequest): Promise<Outcome<ResealedPage>>;
   /** Answers if the object runs and its storage can be read; writes nothing, whatever the object's name. */
   ping(): Promise<true>;
 }
@@ -167,6 +173,8 @@ export type MailboxChange = Partial<
     | "default_gate_timing"
     | "scheduling_enabled"
     | "ai_disclosure"
+    | "identity_signing"
+    | "identity_format"
     | "auto_cc"
     | "auto_bcc"
     | "signature_block"

@@ -1,6 +1,7 @@
 import type { Env } from "../src/env.ts";
 import type { Outcome, Refusal } from "../src/errors.ts";
 import { accepted, refused } from "../src/errors.ts";
+import type { Receipt } from "../src/identity/receipt.ts";
 import type { ReceivedMessage, StoredAttachment } from "../src/mail/message.ts";
 import type {
   AllowlistEntry,
@@ -36,7 +37,7 @@ import { indexPending, indexPendingNow, isPending, withPatience } from "./mailbo
 import { copyOverseer, notifyApprover, sendDigest, tellFallBack } from "./mailbox/people.ts";
 import { decideInSession, itemsFor, openItem } from "./mailbox/person-decisions.ts";
 import { allow, disallow, listAllowlist, setPolicy } from "./mailbox/policy-settings.ts";
-import { attachment, list, pendingItems, read, tags, thread } from "./mailbox/reading.ts";
+import { attachment, identityReceipt, list, pendingItems, read, tags, thread } from "./mailbox/reading.ts";
 import { receive } from "./mailbox/receive.ts";
 import { sendDraft } from "./mailbox/send-draft.ts";
 import { scopesFor, update } from "./mailbox/settings.ts";
@@ -309,6 +310,12 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
   async attachment(caller: Caller, emailId: string, filename: string): Promise<Outcome<StoredAttachment>> {
     return this.indexed(
       this.withMessage(caller, ["read"], emailId, (message) => attachment(this, caller, message, filename)),
+    );
+  }
+
+  async identityReceipt(caller: Caller, emailId: string): Promise<Outcome<Receipt>> {
+    return this.indexed(
+      this.withMessage(caller, ["read"], emailId, (message) => identityReceipt(this, caller, message)),
     );
   }
 

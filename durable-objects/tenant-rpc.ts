@@ -1,6 +1,9 @@
 import type { Outcome } from "../src/errors.ts";
-import type { Account, ApiKey, MailboxRecord } from "../src/operations/shapes.ts";
+import type { PublicJwk } from "../src/identity/keys.ts";
+import type { Account, Agent, ApiKey, MailboxRecord } from "../src/operations/shapes.ts";
 import type { Caller, Scope } from "../src/oversight/caller.ts";
+import type { ResealedPage, ResealRequest } from "../src/store/resealing.ts";
+import type { Sealed } from "../src/store/secrets.ts";
 
 /**
  * What a tenant object answers over RPC: the authority for keys, approvers, the operator's confirmations and the panic switches
@@ -36,14 +39,40 @@ export interface TenantRpc {
   ): Promise<Outcome<KeyUpdateAnswer>>;
   /** Returned means: no door lets the key in any more, 5 seconds from now at the latest. */
   revokeKey(caller: Caller, keyId: string): Promise<Outcome<ApiKey>>;
+  /**
+   * Registers an agent; known to sends when this returns. The same call again answers the same, `wrong_state` if it is there with
+   * other values. `invalid_input` for a key that cannot have it as its default, `conflicting_scopes` if the agent could then both
+   * send and approve. A key that is bound to mailboxes, or to another agent, registers none; nor changes or deletes one.
+   */
+  createAgent(caller: Caller, agent: AgentRegistration): Promise<Outcome<CreatedAgent>>;
+  /** Changes an agent; what is left out stays. Refuses as `createAgent`. */
+  updateAgent(caller: Caller, id: string, change: AgentChange): Promise<Outcome<Agent>>;
+  /** Deletes an agent; a key whose default it was has none, 5 seconds from now at the latest. Harmless to repeat. */
+  deleteAgent(caller: Caller, id: string): Promise<Outcome<Agent>>;
+  getAgent(caller: Caller, id: string): Promise<Outcome<Agent>>;
+  listAgents(
+    caller: Caller,
+    page: { limit: number; cursor: string | null },
+  ): Promise<Outcome<{ agents: Agent[]; cursor: string | null }>>;
   /** Whether the operator has confirmed this person as an approver, or is this person. */
   isConfirmedApprover(address: string): Promise<boolean>;
   /** The operator has confirmed a person. `approver_is_mailbox` if a mailbox was made at the address meanwhile. */
   confirmApprover(caller: Caller, address: string): Promise<Outcome<true>>;
   /** Which of these people the operator has confirmed (the operator counts), as they are given, and who the operator is. */
   whoOversees(people: readonly string[]): Promise<{ confirmed: string[]; operator: string }>;
-  /** Whether the tenant's panic switch is on, or that of this agent. Asked before each attempt of a delivery. */
-  isPaused(agentId: string | null): Promise<boolean>;
+  /**
+   * What a delivery has to know right before each attempt: whether a panic switch stops it, and the key that signs it. Makes the
+   * tenant's first identity key where there is none; durable when this returns.
+   */
+  admitDelivery(agentId: string | null): Promise<DeliveryAdmission>;
+  /** Every identity key's public half, the oldest first. Makes the first key where there is none. */
+  identityKeys(): Promise<PublishedIdentityKey[]>;
+  /**
+   * Puts a new identity key in the place of the active one, which stays valid for five minutes more; `rate_limited` where 12
+   * were made within a day. With `revoke`, that key is worth nothing from now on, which the operator has allowed; it is replaced only if it is
+   * the active one, and revoking it again changes nothing.
+   */
+  rotateIdentityKey(caller: Caller, revoke: string | null): Promise<Outcome<KeyRotation>>;
   /**
    * Throws the panic switch of an agent, or with null of the whole tenant: at once. Lifting it needs the operator's code, which
    * the caller has redeemed.
@@ -84,6 +113,8 @@ export interface TenantRpc {
   consoleSession(sessionHash: string): Promise<ConsoleSession | null>;
   /** Ends a session, or with `everywhere` all sessions of its person. */
   signOut(sessionHash: string, everywhere: boolean): Promise<void>;
+  /** Brings a page of its identity keys and data keys under the current MASTER_KEY. Repeating it is harmless. */
+  reseal(request: ResealRequest): Promise<Outcome<ResealedPage>>;
 }
 
 /** A person in the console, as their session establishes them. */
@@ -92,6 +123,41 @@ export interface ConsoleSession {
   tenant_name: string;
   /** Their address as the tenant has it. */
   person: string;
+}
+
+/** What a tenant says of one attempt of a delivery. */
+export interface DeliveryAdmission {
+  /** The tenant's panic switch is on, or that of the agent. */
+  paused: boolean;
+  identity_key: SealedIdentityKey;
+}
+
+/** A tenant's active identity key (FORMATS.md §3). Only `src/store/identity-keys.ts` opens it. */
+export interface SealedIdentityKey {
+  tenant_id: string;
+  kid: string;
+  public_jwk: PublicJwk;
+  /** PKCS #8 DER, sealed under MASTER_KEY with tenant and kid as associated data. */
+  private_key: Sealed;
+}
+
+/** An identity key as anyone may know it. Times are ISO 8601. */
+export interface PublishedIdentityKey {
+  kid: string;
+  public_jwk: PublicJwk;
+  not_before: string;
+  retired_at: string | null;
+  revoked_at: string | null;
+  /** The tenant signs with it now. */
+  active: boolean;
+}
+
+/** What a rotation or a revocation left. */
+export interface KeyRotation {
+  /** The key that signs from now on. */
+  active: PublishedIdentityKey;
+  /** The key that it replaced, or that was revoked. */
+  replaced: PublishedIdentityKey;
 }
 
 /** What stands still by a panic switch. */
@@ -119,6 +185,24 @@ export interface AskedUpgrade {
   mailbox_id: string;
   mailbox_address: string;
   record: MailboxRecord;
+}
+
+export interface AgentRegistration {
+  id: string;
+  name: string | null;
+  model_id: string;
+  model_provider: string;
+  /** Ids of the keys that act under it by default, each once, in their order. */
+  default_for: string[];
+}
+
+/** What of an agent can be changed; what is left out stays. */
+export type AgentChange = Partial<Omit<AgentRegistration, "id">>;
+
+export interface CreatedAgent {
+  agent: Agent;
+  /** The very same was registered before. */
+  existed: boolean;
 }
 
 /** What of a key can be changed; what is left out stays. */

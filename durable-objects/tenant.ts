@@ -1,22 +1,36 @@
 import type { Env } from "../src/env.ts";
 import { accepted, type Outcome } from "../src/errors.ts";
-import type { Account, ApiKey } from "../src/operations/shapes.ts";
+import type { Account, Agent, ApiKey } from "../src/operations/shapes.ts";
 import type { Caller } from "../src/oversight/caller.ts";
+import { createAgent, deleteAgent, getAgent, listAgents, projectAgent, updateAgent } from "./tenant/agents.ts";
 import { recall, remember } from "./tenant/answers.ts";
 import { TenantBase } from "./tenant/base.ts";
+import {
+  activeIdentityKey,
+  IDENTITY_KEY,
+  projectIdentityKeys,
+  publishedIdentityKeys,
+  rotateIdentityKey,
+} from "./tenant/identity-keys.ts";
 import { createKey, listKeys, projectKey, revokeKey, updateKey, whyNotKey } from "./tenant/keys.ts";
 import { askedUpgrade, askOperator, redeemCode } from "./tenant/operator-codes.ts";
 import { isPaused, pauses, setPause } from "./tenant/pauses.ts";
 import { account, confirmApprover, provision, whoOversees } from "./tenant/people.ts";
 import { askSignIn, mailSignInLink, SIGN_IN, SIGN_IN_LIMITED, session, signIn, signOut } from "./tenant/sessions.ts";
 import type {
+  AgentChange,
+  AgentRegistration,
   ApiKeyChange,
   AskedUpgrade,
   ConsoleSession,
+  CreatedAgent,
+  DeliveryAdmission,
+  KeyRotation,
   KeyUpdateAnswer,
   NewApiKey,
   NewTenant,
   Pauses,
+  PublishedIdentityKey,
   RememberedAnswer,
   TenantRpc,
 } from "./tenant-rpc.ts";
@@ -29,6 +43,9 @@ export class TenantObject extends TenantBase implements TenantRpc {
   private readonly timerWork: Readonly<Record<string, (timer: Timer) => Promise<void> | void>> = {
     // A key whose row D1 did not take at once.
     key: (timer) => projectKey(this, timer.ref),
+    // The same of an agent.
+    agent: (timer) => projectAgent(this, timer.ref),
+    [IDENTITY_KEY]: () => projectIdentityKeys(this),
     [SIGN_IN]: (timer) => mailSignInLink(this, timer),
     [SIGN_IN_LIMITED]: (timer) => this.commit(() => this.unschedule(timer.kind, timer.ref)),
   };
@@ -84,6 +101,29 @@ export class TenantObject extends TenantBase implements TenantRpc {
     return accepted(true);
   }
 
+  async createAgent(caller: Caller, agent: AgentRegistration): Promise<Outcome<CreatedAgent>> {
+    return createAgent(this, caller, agent);
+  }
+
+  async updateAgent(caller: Caller, id: string, change: AgentChange): Promise<Outcome<Agent>> {
+    return updateAgent(this, caller, id, change);
+  }
+
+  async deleteAgent(caller: Caller, id: string): Promise<Outcome<Agent>> {
+    return deleteAgent(this, caller, id);
+  }
+
+  async getAgent(caller: Caller, id: string): Promise<Outcome<Agent>> {
+    return getAgent(this, caller, id);
+  }
+
+  async listAgents(
+    caller: Caller,
+    page: { limit: number; cursor: string | null },
+  ): Promise<Outcome<{ agents: Agent[]; cursor: string | null }>> {
+    return listAgents(this, caller, page);
+  }
+
   async isConfirmedApprover(address: string): Promise<boolean> {
     return whoOversees(this, [address]).confirmed.length > 0;
   }
@@ -96,8 +136,18 @@ export class TenantObject extends TenantBase implements TenantRpc {
     return whoOversees(this, people);
   }
 
-  async isPaused(agentId: string | null): Promise<boolean> {
-    return isPaused(this, agentId);
+  async admitDelivery(agentId: string | null): Promise<DeliveryAdmission> {
+    const identity_key = await activeIdentityKey(this);
+    // After the wait, so that a switch thrown meanwhile counts.
+    return { paused: isPaused(this, agentId), identity_key };
+  }
+
+  async identityKeys(): Promise<PublishedIdentityKey[]> {
+    return publishedIdentityKeys(this);
+  }
+
+  async rotateIdentityKey(caller: Caller, revoke: string | null): Promise<Outcome<KeyRotation>> {
+    return rotateIdentityKey(this, caller, revoke);
   }
 
   async setPause(caller: Caller, agentId: string | null, paused: boolean): Promise<Outcome<Pauses>> {

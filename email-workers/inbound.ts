@@ -8,7 +8,9 @@ import { dnsOverHttps } from "../src/mail/dns-over-https.ts";
 import { guardLinks, revokeTokens } from "../src/mail/link-guard.ts";
 import type { ReceivedMessage, StoredAttachment } from "../src/mail/message.ts";
 import { PARSE_LIMITS, type ParsedMessage, parseMessage } from "../src/mail/parse.ts";
+import { judgeIdentity } from "../src/mail/received-identity.ts";
 import { clientOfReceivedLine } from "../src/mail/received-line.ts";
+import { keysOfSender } from "../src/store/identity-keys.ts";
 import {
   attachmentKey,
   bodiesKey,
@@ -176,6 +178,7 @@ async function takeIn(
   await storeRaw(env.STORE, raw_key, observed.stream, message.rawSize);
   const large = message.rawSize > MAX_PARSED_OCTETS;
   const parsed = await parseMessage(observed.kept, { large });
+  const dns = dnsOverHttps(env.DOH_URL, deps.fetch);
   const authentication = await authenticateMessage(
     {
       raw: large ? await rawStream(env.STORE, raw_key) : observed.kept,
@@ -185,10 +188,14 @@ async function takeIn(
       mta: env.MAIL_DOMAIN,
       now: deps.now(),
     },
-    dnsOverHttps(env.DOH_URL, deps.fetch),
+    dns,
+  );
+  const identity = await judgeIdentity(
+    { raw: observed.kept, large, from: parsed.from, headers: parsed.headers, authentication },
+    { ownKeys: (address) => keysOfSender(env.DB, env, address), dns },
   );
   const envelope = { envelope_from: message.from, envelope_to: message.to };
-  const guarded = guardLinks(observed.kept, { ...parsed, ...envelope, authentication });
+  const guarded = guardLinks(observed.kept, { ...parsed, ...envelope, authentication, identity });
   // Before anything that an agent can read is stored: a link that cannot be withdrawn now must not be delivered.
   await revokeTokens(guarded.tokens, (routing) => env.MAILBOX.getByName(routing), existingRoutings(env.DB));
   const { first_received: _, attachments, ...fields } = guarded.message;

@@ -17,8 +17,12 @@ export interface Env {
   TENANT: ObjectNamespace<TenantRpc>;
   /** Only where TRANSPORT is `cloudflare`. */
   EMAIL?: SendEmail;
+  /** Limits public operations that take work, each network address for itself. Absent: nothing is limited. */
+  RATE_LIMIT?: RateLimit;
   /** 32 random bytes, base64. Everything encrypted at rest is encrypted under keys derived from it. */
   MASTER_KEY: string;
+  /** The other key while MASTER_KEY is being changed: it still opens what was sealed under it (docs/keys.md). */
+  MASTER_KEY_PREVIOUS?: string;
   /** Whoever holds it may make tenants (`POST /setup`). Absent: nobody may. */
   SETUP_TOKEN?: string;
   PUBLIC_URL: string;

@@ -17,6 +17,7 @@ export const ID_PREFIXES = [
   "tpl",
   "idk",
   "alw",
+  "sig",
 ] as const;
 export type IdPrefix = (typeof ID_PREFIXES)[number];
 
@@ -74,20 +75,25 @@ export function isId(prefix: IdPrefix, text: string): boolean {
   return ID.exec(text)?.[1] === prefix;
 }
 
-/** @returns the routing number inside an `mbx_`, `em_`, `thr_`, `pend_`, `tpl_` or `alw_` id, or null if `id` is none. */
+/** @returns the routing number inside an `mbx_`, `em_`, `thr_`, `pend_`, `tpl_`, `alw_` or `sig_` id, or null if `id` is none. */
 export function routingNumberOf(id: string): RoutingNumber | null {
   const match = ID.exec(id);
-  if (!match || !["mbx", "em", "thr", "pend", "tpl", "alw"].includes(match[1] as string)) return null;
+  if (!match || !["mbx", "em", "thr", "pend", "tpl", "alw", "sig"].includes(match[1] as string)) return null;
   return (match[2] as string).slice(-8);
 }
 
-/** `pend_X` and `em_X` are the same message. @returns the id with the given prefix, or null if it is neither. */
+/** `pend_X`, `sig_X` and `em_X` are the same message. @returns the `em_` id, or null if it is none of them. */
 export function asEmailId(id: string): string | null {
   const match = ID.exec(id);
-  return match && (match[1] === "em" || match[1] === "pend") ? `em_${match[2]}` : null;
+  return match && ["em", "pend", "sig"].includes(match[1] ?? "") ? `em_${match[2]}` : null;
 }
 
 /** @returns the pending item's id of an email id. */
 export function pendingIdOf(emailId: string): string {
   return `pend_${emailId.slice(emailId.indexOf("_") + 1)}`;
+}
+
+/** @returns the id of an email's identity signature, of which there is one at most. */
+export function signatureIdOf(emailId: string): string {
+  return `sig_${emailId.slice(emailId.indexOf("_") + 1)}`;
 }

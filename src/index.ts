@@ -1,7 +1,7 @@
 import { receiveEmail } from "../email-workers/inbound.ts";
 import { createApp } from "./doors/app.ts";
 import type { Env } from "./env.ts";
-import { masterKeyBytes } from "./store/secrets.ts";
+import { checkMasterKeys } from "./store/secrets.ts";
 
 export { MailboxObject } from "../durable-objects/mailbox.ts";
 export { TenantObject } from "../durable-objects/tenant.ts";
@@ -14,7 +14,7 @@ export default {
 
   async email(message, env, _context) {
     // A throw is a temporary failure to the mail server: it keeps the message and tries again.
-    masterKeyBytes(env.MASTER_KEY);
+    checkMasterKeys(env);
     await receiveEmail(message, env, { now, fetch: (...request) => fetch(...request) });
   },
 } satisfies ExportedHandler<Env>;

@@ -1,14 +1,14 @@
 import type { Actor } from "../../src/audit/entry.ts";
 import type { Env } from "../../src/env.ts";
 import { type Outcome, type Refusal, refused } from "../../src/errors.ts";
-import { asEmailId, newId, routingNumberOf } from "../../src/ids.ts";
+import { asEmailId, routingNumberOf } from "../../src/ids.ts";
 import type { AllowlistEntry, Mailbox } from "../../src/operations/shapes.ts";
 import type { Caller, Scope } from "../../src/oversight/caller.ts";
 import type { Verdict } from "../../src/oversight/policy.ts";
 import { OPEN_POLICY, type Policy } from "../../src/oversight/rules/policy-type.ts";
 import type { OutboundStatus } from "../../src/oversight/statuses.ts";
 import { nextStatus, type OutboundEvent, type OutboundFacts } from "../../src/oversight/transitions.ts";
-import type { EventType, WebhookEvent } from "../../src/webhooks/event.ts";
+import type { EventType } from "../../src/webhooks/event.ts";
 import { Ledger, type NewEntry } from "../ledger.ts";
 import type { Timer } from "../timers.ts";
 import { factsOf } from "./facts.ts";
@@ -160,26 +160,15 @@ export abstract class MailboxBase extends Ledger {
 
   /** Records an event for the world outside. Inside `commit`. */
   emitEvent(type: EventType, { message, data }: { message: Message | null; data: Record<string, unknown> }): void {
-    const { sequence } = this.sql
-      .exec<{ sequence: number }>("SELECT coalesce(max(sequence) + 1, 0) AS sequence FROM events")
-      .one();
     const mailbox = this.settings();
-    const event: WebhookEvent = {
-      id: newId("evt", this.now()),
-      type,
-      event: type,
-      event_type: type,
-      timestamp: this.time(),
-      sequence,
-      tenant_id: mailbox.tenant_id,
+    this.appendEvent(type, {
       mailbox: mailbox.address,
       mailbox_id: mailbox.id,
       message_id: message?.id ?? null,
       email_id: message?.id ?? null,
       thread_id: message?.thread_id ?? null,
       data,
-    };
-    this.sql.exec("INSERT INTO events VALUES (?, ?)", sequence, JSON.stringify(event));
+    });
   }
 
   /** Tells the world outside, and whoever waits, of mail that the agent may read from now on. Inside `commit`. */
@@ -292,6 +281,15 @@ export abstract class MailboxBase extends Ledger {
           this.now(),
         )
         .toArray()[0] ?? null
+    );
+  }
+
+  /** Inside `commit`. @returns false if the claim with that nonce came before. */
+  rememberNonce(nonce: string, seq: number): boolean {
+    return (
+      this.sql
+        .exec("INSERT INTO seen_nonces VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING nonce", nonce, seq)
+        .toArray().length > 0
     );
   }
 

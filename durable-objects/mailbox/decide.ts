@@ -8,7 +8,7 @@ import { type Author, whyNotDecider } from "../../src/oversight/separation.ts";
 import type { DecisionRequest } from "../mailbox-rpc.ts";
 import { actorOf, isWithheld, type MailboxBase, mayOversee, notFound } from "./base.ts";
 import { findItem, type HeldItem } from "./held-item.ts";
-import type { MessageRecord, RecordedDecision } from "./messages.ts";
+import type { MessageRecord, RecordedDecision } from "./message-record.ts";
 import { quorumOf, unwatchPending } from "./pending.ts";
 
 /** How long an approved query may be used. */

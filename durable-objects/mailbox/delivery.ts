@@ -9,10 +9,12 @@ import { contentHash } from "../../src/oversight/content-hash.ts";
 import { signingKeysOf } from "../../src/store/domains.ts";
 import { rawKey } from "../../src/store/mail-store.ts";
 import { SYSTEM } from "../ledger.ts";
+import type { SealedIdentityKey } from "../tenant-rpc.ts";
 import { backoff, GIVE_UP_AFTER, type Timer } from "../timers.ts";
 import type { MailboxBase } from "./base.ts";
 import { count } from "./counts.ts";
 import { noteTrouble } from "./fall-back.ts";
+import { type AttemptIdentity, identityOfAttempt, keepIdentity } from "./identity.ts";
 import { contentOf, type DeliveryRow, type Message, outboundOf } from "./messages.ts";
 import { takeBackIfTightened } from "./take-back.ts";
 
@@ -24,29 +26,37 @@ const PAUSED_RECHECK = 60_000;
 /** Serves a `deliver` timer: one attempt, or the end of trying. */
 export async function deliver(box: MailboxBase, timer: Timer): Promise<void> {
   // Asked before each attempt; if the tenant does not answer, the attempt fails and is made later.
-  const { agent_id } = outboundOf(box.messages.get(timer.ref)).author;
-  const paused = await box.environment().TENANT.getByName(box.settings().tenant_id).isPaused(agent_id);
+  const { agent_id, key_id } = outboundOf(box.messages.get(timer.ref)).author;
+  const tenant = box.environment().TENANT.getByName(box.settings().tenant_id);
+  const { paused, identity_key } = await tenant.admitDelivery(agent_id ?? key_id);
   const message = box.commit(() => beginAttempt(box, timer, paused));
   if (!message) return;
   // `sending` is committed, and nothing is composed or signed yet: a crash from here on is `recovered` and tried again under
   // the same Message-ID. A cancellation or a stricter mode came before this point or comes too late.
   await box.flush();
-  const attempt = await handOver(box, message).catch((error): Attempt => {
+  const attempt = await handOver(box, message, identity_key).catch((error): Attempt => {
     // Ours to mend (a setting, an attachment or a key that cannot be read): it waits as after any passing failure.
     console.error(`${message.id} could not be handed over`, error);
-    return { outcomes: undelivered(box, message, String(error)), raw: null, transport: null };
+    return { outcomes: undelivered(box, message, String(error)), sent: null, transport: null };
   });
   // The far end has answered. A crash before the commit below delivers again, under the same Message-ID.
-  const stored = attempt.raw ? await keepRaw(box, message, attempt.raw) : null;
+  const stored = attempt.sent ? await keepRaw(box, message, attempt.sent.raw) : null;
   box.commit(() => finishAttempt(box, message.id, attempt, stored));
 }
 
 interface Attempt {
   outcomes: RecipientOutcome[];
-  /** The signed bytes, if the far end took them for anyone. */
-  raw: Uint8Array | null;
+  /** What the far end took, if it took it for anyone. */
+  sent: Sent | null;
   /** Null if it never came to one. */
   transport: Transport | null;
+}
+
+interface Sent {
+  /** The signed bytes. */
+  raw: Uint8Array;
+  identity: AttemptIdentity;
+  dkim_selectors: string[];
 }
 
 /** @returns the message, now `sending`; null if nothing is to be sent. */
@@ -111,7 +121,7 @@ function waiting(rows: DeliveryRow[]): DeliveryRow[] {
   return rows.filter(({ state }) => state === "queued" || state === "deferred");
 }
 
-async function handOver(box: MailboxBase, message: Message): Promise<Attempt> {
+async function handOver(box: MailboxBase, message: Message, identityKey: SealedIdentityKey): Promise<Attempt> {
   const transport = transportFor(box.environment(), { test: outboundOf(message).test });
   const content = contentOf(message, box.messages.bodies(message.seq));
   const envelope = {
@@ -119,18 +129,22 @@ async function handOver(box: MailboxBase, message: Message): Promise<Attempt> {
     to: waiting(box.messages.deliveries(message.seq)).map(({ recipient }) => recipient),
   };
   assertUnchanged(message, content, envelope.to);
+  const attachments = await Promise.all(content.attachments.map((attachment) => readAttachment(box, attachment)));
+  const dkimKeys = await signingKeys(box, content);
+  const { preserves_bytes } = transport;
+  const identity = identityOfAttempt(box, message, { content, identityKey, dkimKeys, preserves_bytes });
   const composed = await composeMessage({
     content,
-    attachments: await Promise.all(content.attachments.map((attachment) => readAttachment(box, attachment))),
+    attachments,
     message_id: message.rfc_message_id ?? "",
-    // The day it was written, the same in every attempt.
-    date: new Date(message.created_at),
+    date: identity.date,
+    extra_headers: identity.headers,
   });
-  const raw = transport.preserves_bytes
-    ? await signDkim(composed, await signingKeys(box, content), new Date(box.now()))
-    : composed;
+  const raw = preserves_bytes ? await signDkim(composed, dkimKeys, new Date(box.now())) : composed;
   const outcomes = await transport.deliver(envelope, raw, AbortSignal.timeout(ATTEMPT_LIMIT));
-  return { outcomes, raw: outcomes.some(({ outcome }) => outcome === "accepted") ? raw : null, transport };
+  if (!outcomes.some(({ outcome }) => outcome === "accepted")) return { outcomes, sent: null, transport };
+  const dkim_selectors = preserves_bytes ? dkimKeys.map(({ selector }) => selector) : [];
+  return { outcomes, sent: { raw, identity, dkim_selectors }, transport };
 }
 
 /** What was approved is what leaves, to nobody else. @throws Error otherwise, and nothing leaves. */
@@ -145,7 +159,7 @@ function assertUnchanged(message: Message, content: MessageContent, recipients: 
 }
 
 async function signingKeys(box: MailboxBase, content: MessageContent) {
-  return signingKeysOf(box.database(), box.environment().MASTER_KEY, domainOf(content.from.address));
+  return signingKeysOf(box.database(), box.environment(), domainOf(content.from.address));
 }
 
 async function readAttachment(box: MailboxBase, { key, sha256, name }: StoredAttachment): Promise<Uint8Array> {
@@ -213,6 +227,7 @@ function finishAttempt(box: MailboxBase, emailId: string, attempt: Attempt, stor
       : "perm_fail";
   if (!box.advance(message, event)) throw new Error(`${emailId} is ${message.status}, which ${event} does not follow`);
   if (stored) message.record.raw_key = stored;
+  if (attempt.sent) keepIdentity(box, message, attempt.sent.identity);
   for (const row of bounced) noteBounce(box, message, row);
   recordOutcome(box, message, attempt, stored);
   outboundOf(message).copy ||= box.verdictNow(message).copy;
@@ -297,7 +312,7 @@ function giveUp(box: MailboxBase, message: Message): void {
 function recordOutcome(
   box: MailboxBase,
   message: Message,
-  { outcomes, transport }: Attempt,
+  { outcomes, sent, transport }: Attempt,
   stored: string | null,
 ): void {
   const count = (outcome: RecipientOutcome["outcome"]) => outcomes.filter((each) => each.outcome === outcome).length;
@@ -313,8 +328,11 @@ function recordOutcome(
       deferred: count("deferred"),
       refused: count("refused"),
       dkim_signed: transport?.preserves_bytes ?? false,
+      dkim_selectors: sent?.dkim_selectors ?? [],
+      identity_kid: sent?.identity.signed?.kid ?? null,
       raw_stored: stored !== null,
     },
-    personal: { outcomes },
+    // Only of what somebody has: a signature of what was never delivered is nowhere.
+    personal: { outcomes, ...(sent && { signatures: sent.identity.signature_values }) },
   });
 }

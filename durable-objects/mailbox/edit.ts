@@ -32,11 +32,13 @@ const RECORDED_DIFFERENCE = 32 * 1024;
 interface Version {
   content: MessageContent;
   bodies: Bodies;
+  /** Whether the body says that an AI wrote it. */
+  ai_disclosure: boolean;
 }
 
 function presentVersion(box: MailboxBase, message: Message): Version {
   const bodies = box.messages.bodies(message.seq);
-  return { content: contentOf(message, bodies), bodies };
+  return { content: contentOf(message, bodies), bodies, ai_disclosure: outboundOf(message).ai_disclosure };
 }
 
 /** The body before signature and disclosure. */
@@ -46,9 +48,10 @@ function written({ markdown, source, text, html }: Bodies): EditedBody {
 
 function withBody(box: MailboxBase, now: Version, body: EditedBody | undefined): Version {
   if (!body) return now;
+  const { ai_disclosure } = box.settings();
   const finished = finishBodies({ text: body.text, html: body.html }, box.settings());
   const content = { ...now.content, text: finished.text, html: finished.html };
-  return { content, bodies: { ...now.bodies, ...storedBodies(content, body) } };
+  return { content, bodies: { ...now.bodies, ...storedBodies(content, body) }, ai_disclosure };
 }
 
 /** Everything a person sees of a version, as one text. */
@@ -83,6 +86,7 @@ function replace(box: MailboxBase, message: Message, next: Version, by: string):
   Object.assign(message.record, shown);
   outbound.revisions += 1;
   outbound.content_hash = contentHash(next.content);
+  outbound.ai_disclosure = next.ai_disclosure;
   // Whatever was approved was something else: a template's approval too.
   outbound.template = null;
   message.record.decision = null;
@@ -232,7 +236,7 @@ function changeAndPlace(
   });
   settle(box, message);
   box.messages.save(message);
-  return { answer: presentAnswer(message, box.settings()), held: held ? message : null };
+  return { answer: presentAnswer(box, message), held: held ? message : null };
 }
 
 function recordEdit(

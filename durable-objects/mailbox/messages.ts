@@ -1,138 +1,7 @@
-import type { AuthenticationVerdicts, MailAddress, MessageContent, StoredAttachment } from "../../src/mail/message.ts";
-import type { PendingKind } from "../../src/operations/shapes.ts";
-import type { Mode } from "../../src/oversight/modes.ts";
-import type { Reason, Verdict } from "../../src/oversight/policy.ts";
-import type { Author } from "../../src/oversight/separation.ts";
-import type { OutboundStatus, Status } from "../../src/oversight/statuses.ts";
-import type { Submission } from "../mailbox-rpc.ts";
-
-/** How an approval came about (FORMATS.md §2.1, `approval_kind`). */
-export type ApprovalKind = "human_link" | "human_session" | "key" | "template" | "allowlist";
-
-/** A decision on a pending item. There is at most one. */
-export interface RecordedDecision {
-  approval_ref: string;
-  decision: "approve" | "reject";
-  kind: ApprovalKind;
-  /** An approver's address, or a key id. */
-  by: string;
-  /** Whose seat it was: an approver's address, or `KEY_SEAT`. */
-  seat: string;
-  at: string;
-  reason: string | null;
-  content_hash: string;
-  /** The approver changed the message first, and approved what they made of it. */
-  edited?: true;
-  /** The mailbox was tightened while the message was being sent: nothing further rests on this. */
-  void?: true;
-}
-
-/** Why and until when an item waits, and how far its decision has come. */
-export interface Hold {
-  kind: PendingKind;
-  /** Which rule held it: `mode gated_send`, or a rule's name. */
-  rule: string;
-  /** The same in a sentence. */
-  because: string;
-  reasons: Reason[];
-  /** Null: it waits for ever. */
-  expires_at: string | null;
-  /** How many different people must approve, as it was when the item was held or tightened since. */
-  quorum: number;
-  /** Approvals so far, of exactly the present content. */
-  approvals: RecordedDecision[];
-  /** How many links were mailed for it. */
-  links: number;
-  /** How many of them were withdrawn because they came back in inbound mail. */
-  withdrawn?: number;
-  /** People who were asked, and for whose seat, in the order in which they were. */
-  asked: { person: string; seat: string }[];
-  /** How often the time for an answer has passed. */
-  rounds: number;
-}
-
-/** An earlier version of a message that was changed before it left. */
-export interface Revision {
-  /** An approver's address, or a key id. */
-  by: string;
-  at: string;
-  content_hash: string;
-  /** Subject, recipients and body as they were. */
-  before: string;
-  /** To what came after, in unified form. */
-  difference: string;
-}
-
-/** What the columns leave out. */
-export interface MessageRecord {
-  mode: Mode;
-  from: MailAddress;
-  /** More than one only in broken inbound mail. */
-  other_from: MailAddress[];
-  reply_to: MailAddress[];
-  to: MailAddress[];
-  cc: MailAddress[];
-  bcc: MailAddress[];
-  subject: string;
-  in_reply_to: string | null;
-  references: string[];
-  attachments: StoredAttachment[];
-  tags: Record<string, string>;
-  metadata: Record<string, unknown>;
-  hold: Hold | null;
-  decision: RecordedDecision | null;
-  raw_key: string | null;
-  received_at: string | null;
-  sent_at: string | null;
-  delivered_at: string | null;
-  bounced_at: string | null;
-  bounce_type: string | null;
-  /** Why it ended without a decision: the reason given with a cancellation, or what the transport said last. */
-  end_reason: string | null;
-  /** Which key cancelled it, and when. */
-  cancelled?: { by: string; at: string };
-  outbound: OutboundRecord | null;
-  inbound: InboundRecord | null;
-}
-
-export interface OutboundRecord {
-  author: Author;
-  /** Whoever wrote at the draft that it was; left out where it was none. */
-  writers?: Author[];
-  model_id: string | null;
-  model_provider: string | null;
-  ai_disclosure: boolean;
-  /** The request's own mode, which may only tighten. */
-  requested_mode: Mode | null;
-  /** `mm_test_`: ends in the sandbox. */
-  test: boolean;
-  /** The overseer gets a copy of what is sent. */
-  copy: boolean;
-  content_hash: string;
-  /** What mode and rules said when it was last judged. */
-  verdict: Verdict;
-  /** ISO 8601; null: at once. */
-  send_at: string | null;
-  gate_timing: "gate_first" | "schedule_first";
-  /** The approved template that it was rendered from. */
-  template: Submission["template"];
-  /** How often it was changed before it left. */
-  revisions: number;
-  /** When it was let go for the first time, which is when it counted towards the budgets. */
-  let_go_at: string | null;
-  /** What the first answer said. */
-  first_status: OutboundStatus;
-  attempts: number;
-  first_attempt_at: number | null;
-}
-
-export interface InboundRecord {
-  envelope_from: string;
-  headers: [string, string][];
-  authentication: AuthenticationVerdicts;
-  flags: string[];
-  content_hash: string;
-}
+import type { Receipt } from "../../src/identity/receipt.ts";
+import type { MailAddress, MessageContent } from "../../src/mail/message.ts";
+import type { Status } from "../../src/oversight/statuses.ts";
+import type { MessageRecord, OutboundRecord, Revision } from "./message-record.ts";
 
 export interface Message {
   seq: number;
@@ -361,6 +230,16 @@ export class Messages {
       JSON.stringify(message.record),
       message.seq,
     );
+  }
+
+  /** @returns the identity receipt of what was delivered, or null. */
+  receipt(seq: number): Receipt | null {
+    const row = this.sql.exec<{ receipt: string }>("SELECT receipt FROM receipts WHERE seq = ?", seq).toArray()[0];
+    return row ? (JSON.parse(row.receipt) as Receipt) : null;
+  }
+
+  saveReceipt(seq: number, receipt: Receipt): void {
+    this.sql.exec("INSERT OR REPLACE INTO receipts VALUES (?, ?)", seq, JSON.stringify(receipt));
   }
 
   deliveries(seq: number): DeliveryRow[] {

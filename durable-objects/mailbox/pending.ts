@@ -4,7 +4,8 @@ import type { Reason } from "../../src/oversight/policy.ts";
 import { recordPending } from "../../src/store/pending-index.ts";
 import type { MailboxBase } from "./base.ts";
 import { getItem, type HeldItem } from "./held-item.ts";
-import type { Hold, Message } from "./messages.ts";
+import type { Hold } from "./message-record.ts";
+import type { Message } from "./messages.ts";
 
 /** What waits for a human: how long, its place in D1's cross-mailbox index, and its expiry. */
 

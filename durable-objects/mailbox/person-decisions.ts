@@ -1,4 +1,5 @@
 import { type Outcome, refused } from "../../src/errors.ts";
+import type { ApprovalKind } from "../../src/identity/claim.ts";
 import { comparableAddress, withoutTag } from "../../src/mail/address.ts";
 import { seatFor } from "../../src/oversight/approvals.ts";
 import type { Person } from "../../src/oversight/caller.ts";
@@ -9,7 +10,6 @@ import { decide, type Taken } from "./decide.ts";
 import { EditUndone, editAsApprover, editOrNothing } from "./edit.ts";
 import { findItem, type HeldItem } from "./held-item.ts";
 import { approvedAt } from "./links.ts";
-import type { ApprovalKind } from "./messages.ts";
 import { linkOutcome } from "./outcomes.ts";
 
 /** What people decide, through a link or in a session: the only ones who may change a message before they approve it. */

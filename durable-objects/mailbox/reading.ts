@@ -1,4 +1,5 @@
 import { accepted, type Outcome, refused } from "../../src/errors.ts";
+import type { Receipt } from "../../src/identity/receipt.ts";
 import type { StoredAttachment } from "../../src/mail/message.ts";
 import type { Email, EmailSummary, PendingItem } from "../../src/operations/shapes.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
@@ -78,6 +79,35 @@ function storedEmail(box: MailboxBase, message: Message, includeHtml: boolean): 
   if (includeHtml) return { email: whole, bodies_key: bodies.bodies_key };
   const { html: _html, ...rest } = whole;
   return { email: rest, bodies_key: bodies.bodies_key };
+}
+
+/** The receipt of what was delivered, so that whoever wrote it can prove it without the service. */
+export function identityReceipt(box: MailboxBase, caller: Caller, message: Message): Outcome<Receipt> {
+  return permitted(box, caller, about(message), (given) => {
+    const receipt = box.messages.receipt(message.seq);
+    if (!receipt) return noReceipt(message);
+    box.commit(() => {
+      given.use();
+      box.record({ message, actor: actorOf(caller), action: "identity.receipt_read", detail: given.detail });
+    });
+    return accepted(receipt);
+  });
+}
+
+/** Statuses of what has left, at least to somebody. */
+const HAS_LEFT: ReadonlySet<string> = new Set(["sent", "delivered", "bounced", "complained"]);
+
+function noReceipt({ direction, status }: Message): Outcome<never> {
+  if (direction === "inbound") {
+    return refused("not_found", "A receipt is made for what is sent; this message came in.", {
+      hint: "identity_verified says what became of its identity headers.",
+    });
+  }
+  return HAS_LEFT.has(status)
+    ? refused("not_found", "This message was delivered without an identity signature, so there is no receipt.")
+    : refused("wrong_state", "A receipt is made at delivery, and this message was not delivered.", {
+        detail: { status },
+      });
 }
 
 export function thread(

@@ -1,6 +1,7 @@
 import { newId } from "../../src/ids.ts";
 import { comparableAddress } from "../../src/mail/address.ts";
 import type { MailAddress, ReceivedMessage } from "../../src/mail/message.ts";
+import type { ReceivedIdentity } from "../../src/mail/received-identity.ts";
 import { chooseThread } from "../../src/mail/threading.ts";
 import { contentHash } from "../../src/oversight/content-hash.ts";
 import { POLICY } from "../../src/oversight/policy.ts";
@@ -9,7 +10,8 @@ import { nextInboundStatus } from "../../src/oversight/transitions.ts";
 import { SYSTEM } from "../ledger.ts";
 import type { MailboxBase } from "./base.ts";
 import { messageItem } from "./held-item.ts";
-import { everyAddress, type MessageRecord } from "./messages.ts";
+import type { MessageRecord } from "./message-record.ts";
+import { everyAddress, type Message } from "./messages.ts";
 import { newHold, watchPending } from "./pending.ts";
 
 /** How far back a thread's participants are looked for. */
@@ -84,10 +86,37 @@ function store(box: MailboxBase, arrival: ReceivedMessage): Received {
       dkim_domain: authentication.dkim_domain,
     },
   });
+  recordIdentity(box, message, arrival.identity);
   if (held) {
     watchPending(box, messageItem(box, message));
   } else box.announce(message);
   return { email_id: message.id, duplicate: false, status };
+}
+
+/** The flag of a message whose claim came before, in another message: a copy, or somebody pasted it. */
+const NONCE_SEEN = "identity_nonce_seen";
+
+/** What its identity headers came to is an entry of its own. Inside `commit`. */
+function recordIdentity(box: MailboxBase, message: Message, identity: ReceivedIdentity | null): void {
+  if (!identity) return;
+  const { verified, reasons, forms, source, agent, nonce, headers } = identity;
+  const isSeen = nonce !== null && !box.rememberNonce(nonce, message.seq);
+  if (isSeen && message.record.inbound) {
+    message.record.inbound.flags = [...message.record.inbound.flags, NONCE_SEEN];
+    box.messages.save(message);
+  }
+  box.record({
+    message,
+    actor: { ...SYSTEM, via: "email" },
+    action: verified ? "identity.verified" : "identity.not_verified",
+    detail: {
+      reasons,
+      forms: forms.map(({ form, valid }) => `${form}:${valid ? "valid" : "invalid"}`),
+      source,
+      nonce_seen: isSeen,
+    },
+    personal: { agent, kids: forms.map(({ kid }) => kid), headers },
+  });
 }
 
 /** References and In-Reply-To decide, but only for someone who took part in that thread. */
@@ -155,6 +184,7 @@ function recordOf(box: MailboxBase, arrival: ReceivedMessage, held: boolean): Me
       authentication: arrival.authentication,
       flags: arrival.flags,
       content_hash: contentHash({ ...shown, text: arrival.text, html: arrival.html }),
+      identity: arrival.identity,
     },
   };
 }

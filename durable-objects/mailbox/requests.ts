@@ -6,7 +6,7 @@ import { nextRequestStatus, type RequestStatus } from "../../src/oversight/reque
 import type { Author } from "../../src/oversight/separation.ts";
 import type { MailboxBase } from "./base.ts";
 import type { HeldItem } from "./held-item.ts";
-import type { Hold, RecordedDecision } from "./messages.ts";
+import type { Hold, RecordedDecision } from "./message-record.ts";
 import { newHold, watchPending } from "./pending.ts";
 import { requestView } from "./request-views.ts";
 import { templateDecided } from "./templates.ts";

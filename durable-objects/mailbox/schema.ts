@@ -115,4 +115,10 @@ export const MAILBOX_SCHEMA: readonly (readonly string[])[] = [
     ) WITHOUT ROWID`,
     "CREATE TABLE deleted_templates (id TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID",
   ],
+  [
+    // The identity receipt of each delivered message, as JSON (FORMATS.md §4).
+    "CREATE TABLE receipts (seq INTEGER PRIMARY KEY, receipt TEXT NOT NULL)",
+    // Nonces of verified claims that arrived, by which the same claim in another message is known.
+    "CREATE TABLE seen_nonces (nonce TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID",
+  ],
 ];

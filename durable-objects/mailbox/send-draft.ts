@@ -36,6 +36,11 @@ function outdated(what: string): Outcome<never> {
   });
 }
 
+/** Whoever was named for the draft goes before an agent that nobody named. */
+function senderOf({ agent_id, acts_by_default }: Caller, draft: Submission): string | null {
+  return acts_by_default ? (draft.agent_id ?? agent_id) : (agent_id ?? draft.agent_id);
+}
+
 /**
  * Submits a draft under its own id, by whoever sends it: oversight applies to them, and the record names who wrote it. The draft is
  * gone in the same transaction; sending it again answers the same.
@@ -47,7 +52,7 @@ export function sendDraft(box: MailboxBase, caller: Caller, id: string): Outcome
   const refusal = whyIncomplete(submission) ?? whyOutdated(box, submission);
   if (refusal) return refusal;
   return box.commit(() => {
-    const agent_id = caller.agent_id ?? submission.agent_id;
+    const agent_id = senderOf(caller, submission);
     const submitted = submit(box, caller, { ...submission, agent_id }, writers);
     if (submitted.ok) {
       box.record({
@@ -68,5 +73,5 @@ export function sendDraft(box: MailboxBase, caller: Caller, id: string): Outcome
 function sentBefore(box: MailboxBase, caller: Caller, id: string): Outcome<Submitted> {
   const message = box.messages.find(id);
   if (message?.direction !== "outbound" || outboundOf(message).author.key_id !== caller.key_id) return absent(box, id);
-  return accepted({ answer: { ...sendAnswer(message, box.settings()), idempotent: true }, held: null });
+  return accepted({ answer: { ...sendAnswer(box, message), idempotent: true }, held: null });
 }

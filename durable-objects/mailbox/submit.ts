@@ -85,7 +85,7 @@ function appliedMode(own: Mode, { oversight_mode }: Submission): Mode {
 /** The answer of an earlier call: same idempotency key, or the very same submission repeated after a reset. */
 function earlierAnswer(box: MailboxBase, caller: Caller, { id, idempotency }: Submission): Outcome<Submitted> | null {
   const again = box.messages.find(id);
-  if (again) return accepted({ answer: sendAnswer(again, box.settings()), held: null });
+  if (again) return accepted({ answer: sendAnswer(box, again), held: null });
   if (!idempotency) return null;
   const known = box.idempotencyEntry(idempotencyKey(caller, idempotency.key));
   if (!known) return null;
@@ -96,7 +96,7 @@ function earlierAnswer(box: MailboxBase, caller: Caller, { id, idempotency }: Su
     );
   }
   const first = box.messages.get(known.email_id);
-  return accepted({ answer: { ...sendAnswer(first, box.settings()), idempotent: true }, held: null });
+  return accepted({ answer: { ...sendAnswer(box, first), idempotent: true }, held: null });
 }
 
 function idempotencyKey(caller: Caller, key: string): string {
@@ -193,6 +193,7 @@ function store(
           first_status: status,
           attempts: 0,
           first_attempt_at: null,
+          ...(isBound(caller, submission.agent_id) && { key_is_bound: true }),
         },
       },
     },
@@ -210,7 +211,12 @@ function store(
   recordSubmission(box, caller, message, verdict);
   settle(box, message);
   box.messages.save(message);
-  return { answer: sendAnswer(message, mailbox), held: status === "pending_send_approval" ? message : null };
+  return { answer: sendAnswer(box, message), held: status === "pending_send_approval" ? message : null };
+}
+
+/** Whether the key can act for no other agent; a key without one acts for itself. */
+function isBound({ bound_agent_id }: Caller, agentId: string | null): boolean {
+  return bound_agent_id === agentId;
 }
 
 /** The action that says what became of a message. */

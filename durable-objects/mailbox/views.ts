@@ -1,6 +1,7 @@
-import { pendingIdOf } from "../../src/ids.ts";
+import { pendingIdOf, signatureIdOf } from "../../src/ids.ts";
 import { domainOf, formatAddress } from "../../src/mail/address.ts";
 import type { MailAddress } from "../../src/mail/message.ts";
+import { preservesBytes } from "../../src/mail/transports/choose.ts";
 import type { Email, EmailSummary, Mailbox, PendingItem, SendAnswer } from "../../src/operations/shapes.ts";
 import { judgeByMode, type Verdict } from "../../src/oversight/policy.ts";
 import type { OutboundStatus } from "../../src/oversight/statuses.ts";
@@ -8,6 +9,8 @@ import type { MessageItem } from "../mailbox-rpc.ts";
 import type { MailboxBase } from "./base.ts";
 import { quorumView } from "./decide.ts";
 import { messageItem } from "./held-item.ts";
+import { formsWritten } from "./identity.ts";
+import type { MessageRecord, OutboundRecord } from "./message-record.ts";
 import { type Bodies, contentOf, type DeliveryRow, type Message, outboundOf } from "./messages.ts";
 
 /** Turns what is stored into the shapes of API.md. */
@@ -42,15 +45,9 @@ export function emailSummary(message: Message, mailbox: Mailbox): EmailSummary {
     tags: record.tags,
     metadata: record.metadata,
     agent_id: outbound?.author.agent_id ?? null,
-    agent_metadata: outbound && {
-      agent_id: outbound.author.agent_id,
-      model_id: outbound.model_id,
-      model_provider: outbound.model_provider,
-      oversight_mode: record.mode,
-      ai_disclosure: outbound.ai_disclosure,
-    },
-    identity_headers: {},
-    identity_verified: null,
+    agent_metadata: agentMetadata(record),
+    identity_headers: identityHeaders(record),
+    identity_verified: inbound?.identity?.verified ?? null,
     dkim_result: inbound?.authentication.dkim_result ?? null,
     dkim_domain: inbound?.authentication.dkim_domain ?? null,
     dkim_selector: inbound?.authentication.dkim_selector ?? null,
@@ -66,6 +63,30 @@ export function emailSummary(message: Message, mailbox: Mailbox): EmailSummary {
     decision_reason: decision?.reason ?? record.end_reason,
     flags: inbound?.flags ?? [],
   };
+}
+
+/** Of our own agent, or of another's as far as it is proven. */
+function agentMetadata({ mode, outbound, inbound }: MessageRecord): EmailSummary["agent_metadata"] {
+  const proven = inbound?.identity?.agent;
+  if (proven) {
+    const { agent_id, model_id, model_provider, oversight_mode, ai_disclosure } = proven;
+    return { agent_id, model_id, model_provider, oversight_mode, ai_disclosure };
+  }
+  return (
+    outbound && {
+      agent_id: outbound.author.agent_id,
+      model_id: outbound.model_id,
+      model_provider: outbound.model_provider,
+      oversight_mode: mode,
+      ai_disclosure: outbound.ai_disclosure,
+    }
+  );
+}
+
+/** As they arrived, or as they went out. */
+function identityHeaders({ outbound, inbound }: MessageRecord): Record<string, string> {
+  if (inbound?.identity) return inbound.identity.headers;
+  return Object.fromEntries((outbound?.identity?.headers ?? []).map(([name, value]) => [name.toLowerCase(), value]));
 }
 
 export function email(message: Message, bodies: Bodies, deliveries: DeliveryRow[], mailbox: Mailbox): Email {
@@ -98,7 +119,7 @@ function outboundHeaders({ rfc_message_id, created_at, record }: Message): [stri
     ["Cc", list(record.cc)],
     ["Subject", record.subject],
     ["Message-ID", rfc_message_id],
-    ["Date", new Date(created_at).toUTCString().replace("GMT", "+0000")],
+    ["Date", new Date(record.outbound?.dated_at ?? created_at).toUTCString().replace("GMT", "+0000")],
     ["In-Reply-To", record.in_reply_to],
     ["References", record.references.join(" ")],
   ];
@@ -193,7 +214,14 @@ export function decisionItem(box: MailboxBase, message: Message): MessageItem {
       spf_result: inbound.authentication.spf_result,
       dmarc_result: inbound.authentication.dmarc_result,
     },
+    identity: provenAgent(record),
   };
+}
+
+function provenAgent({ inbound }: MessageRecord): MessageItem["identity"] {
+  if (!inbound?.identity) return null;
+  const { agent } = inbound.identity;
+  return { agent: agent && { agent_id: agent.agent_id, oversight_mode: agent.oversight_mode } };
 }
 
 /** The form that pages show. */
@@ -220,17 +248,36 @@ const PLACED_SENTENCE: Record<"pending_send_approval" | "queued" | "scheduled" |
 };
 
 /** What the first answer said of a submission. */
-export function sendAnswer(message: Message, mailbox: Mailbox): SendAnswer {
-  return answerOf(message, mailbox, outboundOf(message).first_status);
+export function sendAnswer(box: MailboxBase, message: Message): SendAnswer {
+  return answerOf(box, message, outboundOf(message).first_status);
 }
 
 /** The same of a message as it stands now. */
-export function presentAnswer(message: Message, mailbox: Mailbox): SendAnswer {
-  return answerOf(message, mailbox, message.status as OutboundStatus);
+export function presentAnswer(box: MailboxBase, message: Message): SendAnswer {
+  return answerOf(box, message, message.status as OutboundStatus);
 }
 
-function answerOf(message: Message, mailbox: Mailbox, status: OutboundStatus): SendAnswer {
+/** How it is signed once it is delivered; what a rule blocks never is. */
+function signedAtDelivery(
+  box: MailboxBase,
+  outbound: OutboundRecord,
+  status: OutboundStatus,
+): SendAnswer["authentication"] {
+  const isOurs = preservesBytes(box.environment(), outbound);
+  const forms = status === "blocked" ? [] : formsWritten(box, outbound, isOurs);
+  return {
+    spf: "checked_by_recipient",
+    dkim: status === "blocked" ? "not_signed" : isOurs ? "signed_at_delivery" : "signed_by_transport",
+    dmarc: "checked_by_recipient",
+    identity_signed: forms.length > 0,
+    identity_forms: forms,
+  };
+}
+
+function answerOf(box: MailboxBase, message: Message, status: OutboundStatus): SendAnswer {
+  const mailbox = box.settings();
   const outbound = outboundOf(message);
+  const authentication = signedAtDelivery(box, outbound, status);
   const sandboxed = " This key is a test key: the message ends in the sandbox and never leaves.";
   const isStopped = status === "queued" && mailbox.paused;
   const sentence = isStopped
@@ -243,12 +290,8 @@ function answerOf(message: Message, mailbox: Mailbox, status: OutboundStatus): S
     thread_id: message.thread_id,
     ...(status === "pending_send_approval" && { pending_id: pendingIdOf(message.id) }),
     dkim_domain: domainOf(mailbox.address),
-    authentication: {
-      spf: "checked_by_recipient",
-      dkim: "signed_at_delivery",
-      dmarc: "checked_by_recipient",
-      identity_signed: false,
-    },
+    authentication,
+    ...(authentication.identity_signed && { identity_sig_id: signatureIdOf(message.id) }),
     domain_intelligence: null,
     verdict: verdictView(outbound.verdict),
     send_at: outbound.send_at,

@@ -1,6 +1,8 @@
 import type { Env } from "../../src/env.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
+import type { EventType } from "../../src/webhooks/event.ts";
 import { Ledger, type NewEntry } from "../ledger.ts";
+import { DATA_KEYS, IDENTITY_KEYS } from "../resealing.ts";
 import type { NewTenant } from "../tenant-rpc.ts";
 import { TENANT_SCHEMA } from "./schema.ts";
 import { isWithinKey, type StoredKey } from "./stored-key.ts";
@@ -13,6 +15,7 @@ export interface StoredTenant extends NewTenant {
 /** What the tenant object's parts work with: its row, its keys, its chain. */
 export abstract class TenantBase extends Ledger {
   protected readonly schemaVersions = TENANT_SCHEMA;
+  protected override readonly sealedTables = [IDENTITY_KEYS, DATA_KEYS];
   /** The object's own tables. Writes belong inside `commit`. */
   readonly rows: SqlStorage = this.sql;
 
@@ -47,8 +50,19 @@ export abstract class TenantBase extends Ledger {
     return this.append(entry).id;
   }
 
+  /** Records an event for the world outside about the tenant as a whole. Inside `commit`. */
+  emitEvent(type: EventType, data: Record<string, unknown>): void {
+    const noMessage = { message_id: null, email_id: null, thread_id: null };
+    this.appendEvent(type, { mailbox: null, mailbox_id: null, ...noMessage, data });
+  }
+
   schedule(kind: string, ref: string, due: number, options: { attempts?: number } = {}): void {
     this.timers.set(kind, ref, due, options);
+  }
+
+  /** The refs of every timer of a kind. */
+  scheduled(kind: string): string[] {
+    return this.timers.refs(kind);
   }
 
   isScheduled(kind: string, ref: string): boolean {

@@ -3,7 +3,7 @@ import { canonical } from "../../src/canonical-json.ts";
 import { accepted, type Outcome, type Refusal, refused } from "../../src/errors.ts";
 import { newId, randomBytes } from "../../src/ids.ts";
 import type { ApiKey } from "../../src/operations/shapes.ts";
-import type { Caller } from "../../src/oversight/caller.ts";
+import type { Caller, Scope } from "../../src/oversight/caller.ts";
 import { isConflicting, type KeyReach, opposedScopes, whatKeyChangeGivesAway } from "../../src/oversight/key-powers.ts";
 import { recordKey } from "../../src/store/tenant-projection.ts";
 import { SYSTEM } from "../ledger.ts";
@@ -50,28 +50,62 @@ export async function createKey(
 }
 
 /**
- * Separation of duties: one key never sends and approves, and neither does one agent by two keys that are bound to it.
+ * Separation of duties: one key never sends and approves, and neither does one agent by two keys that are bound to it, or act under
+ * it by default.
  * @param id the key's own, where it is there already.
  */
-export function whyNotKey(box: TenantBase, { scopes, agent_id }: KeyReach, id: string | null): Refusal | null {
+export function whyNotKey(
+  box: TenantBase,
+  { scopes, agent_id, default_agent_id }: KeyReach & Pick<StoredKey, "default_agent_id">,
+  id: string | null,
+): Refusal | null {
   if (isConflicting(scopes)) {
     return { code: "conflicting_scopes", error: "One key cannot both send and approve; make two keys." };
   }
+  for (const agentId of new Set([agent_id, default_agent_id ?? null])) {
+    if (agentId === null) continue;
+    const refusal = whyNotBeside(box, { agentId, scopes, except: id, by: ["binding", "default"] });
+    if (refusal) return refusal;
+  }
+  return null;
+}
+
+/** How a key comes to act under an agent that no request names. */
+const OF_AGENT = {
+  binding: "json_extract(key, '$.agent_id')",
+  default: "json_extract(key, '$.default_agent_id')",
+} as const;
+
+/**
+ * Why an agent cannot have a key with these scopes beside its others; null if it can.
+ * @param wanted `except`: the key's own id, where it is there already. `by`: which keys count as the agent's.
+ */
+export function whyNotBeside(
+  box: TenantBase,
+  wanted: {
+    agentId: string;
+    scopes: readonly Scope[];
+    except: string | null;
+    by: readonly [keyof typeof OF_AGENT, ...(keyof typeof OF_AGENT)[]];
+  },
+): Refusal | null {
+  const { agentId, scopes, except, by } = wanted;
   const opposed = opposedScopes(scopes);
-  if (agent_id === null || opposed.length === 0) return null;
+  if (opposed.length === 0) return null;
   const other = box.rows
     .exec<{ id: string }>(
-      `SELECT id FROM api_keys WHERE json_extract(key, '$.agent_id') = ? AND json_extract(key, '$.revoked_at') IS NULL AND id <> ?
-       AND EXISTS (SELECT 1 FROM json_each(api_keys.key, '$.scopes') WHERE value IN (SELECT value FROM json_each(?))) LIMIT 1`,
-      agent_id,
-      id ?? "",
+      `SELECT id FROM api_keys WHERE (${by.map((way) => `${OF_AGENT[way]} = ?1`).join(" OR ")})
+       AND json_extract(key, '$.revoked_at') IS NULL AND id <> ?2
+       AND EXISTS (SELECT 1 FROM json_each(api_keys.key, '$.scopes') WHERE value IN (SELECT value FROM json_each(?3))) LIMIT 1`,
+      agentId,
+      except ?? "",
       JSON.stringify(opposed),
     )
     .toArray()[0];
   if (!other) return null;
   return {
     code: "conflicting_scopes",
-    error: `The agent ${agent_id} has a key with ${opposed.join(" and ")} already (${other.id}); one agent cannot both send and approve.`,
+    error: `The agent ${agentId} has a key with ${opposed.join(" and ")} already (${other.id}); one agent cannot both send and approve.`,
     hint: "Bind the key to another agent, or revoke the other key first.",
   };
 }
@@ -105,7 +139,7 @@ export async function updateKey(
   const now = box.isMine(caller) ? box.findKey(keyId) : null;
   if (!now) return notFound();
   if (now.revoked_at !== null) return refused("wrong_state", "This key is revoked; a revoked key stays as it is.");
-  const to: StoredKey = { ...now, ...change };
+  const to = withOwnDefault({ ...now, ...change });
   const refusal = whyNotReached(caller, now) ?? whyNotReached(caller, to) ?? whyNotKey(box, to, keyId);
   if (refusal) return { ok: false, refusal };
   const gives = whatKeyChangeGivesAway(keyId, to, now);
@@ -126,6 +160,7 @@ export async function updateKey(
           scopes: to.scopes,
           mailboxes: to.mailbox_ids,
           agent_id: to.agent_id,
+          ...(to.default_agent_id !== now.default_agent_id && { default_agent_id: to.default_agent_id }),
           operator_approved: gives !== null,
         },
         ...(changed.includes("name") && { personal: { name: to.name } }),
@@ -136,8 +171,16 @@ export async function updateKey(
   return accepted({ key: publicKey(to) });
 }
 
+/** A key that is bound to an agent has no other as its default. */
+function withOwnDefault(key: StoredKey): StoredKey {
+  const { agent_id, default_agent_id = null } = key;
+  return agent_id === null || default_agent_id === null || default_agent_id === agent_id
+    ? key
+    : { ...key, default_agent_id: null };
+}
+
 /** A key that is bound itself changes no key that reaches further than it does, neither before nor after. */
-function whyNotReached({ mailbox_ids, bound_agent_id }: Caller, key: KeyReach): Refusal | null {
+export function whyNotReached({ mailbox_ids, bound_agent_id }: Caller, key: KeyReach): Refusal | null {
   if (mailbox_ids !== null && !(key.mailbox_ids?.every((id) => mailbox_ids.includes(id)) ?? false)) {
     return {
       code: "mailbox_not_allowed",
@@ -166,7 +209,7 @@ export async function revokeKey(box: TenantBase, caller: Caller, keyId: string):
 }
 
 /** Inside `commit`: with the timer that brings it to D1 should the direct way fail. */
-function saveKey(box: TenantBase, key: StoredKey): void {
+export function saveKey(box: TenantBase, key: StoredKey): void {
   box.rows.exec("INSERT OR REPLACE INTO api_keys VALUES (?, ?)", key.id, JSON.stringify(key));
   box.schedule("key", key.id, box.now() + 2_000);
 }

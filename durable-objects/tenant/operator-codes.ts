@@ -3,7 +3,7 @@ import { accepted, type Outcome, refused } from "../../src/errors.ts";
 import { operatorCodeMail } from "../../src/mail/notification.ts";
 import { sendSystemMail } from "../../src/mail/system-mail.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
-import { deriveKey } from "../../src/store/secrets.ts";
+import { deriveKeys } from "../../src/store/secrets.ts";
 import { actorOf, notFound } from "../mailbox/base.ts";
 import type { AskedUpgrade } from "../tenant-rpc.ts";
 import type { TenantBase } from "./base.ts";
@@ -69,7 +69,7 @@ function store(box: TenantBase, caller: Caller, { change, words, upgrade }: Ques
       next,
       change,
       caller.key_id,
-      codeHash(box, code, change, caller.key_id),
+      codeHashes(box, code, change, caller.key_id)[0],
       box.now(),
       expires,
       CODE_TRIES,
@@ -151,8 +151,11 @@ export function redeemCode(box: TenantBase, caller: Caller, change: string, code
       )
       .toArray()[0];
     if (!row) return WRONG_CODE;
-    const given = Buffer.from(codeHash(box, code, change, caller.key_id));
-    const right = timingSafeEqual(given, Buffer.from(row.code_hash));
+    const stored = Buffer.from(row.code_hash);
+    const given = codeHashes(box, code, change, caller.key_id).map((hash) =>
+      timingSafeEqual(Buffer.from(hash), stored),
+    );
+    const right = given.includes(true);
     box.rows.exec("UPDATE confirmations SET tries_left = ? * (tries_left - 1) WHERE id = ?", right ? 0 : 1, row.id);
     box.record({
       actor: actorOf(caller),
@@ -163,8 +166,10 @@ export function redeemCode(box: TenantBase, caller: Caller, change: string, code
   });
 }
 
-function codeHash(box: TenantBase, code: string, change: string, keyId: string): string {
-  return createHmac("sha256", deriveKey(box.environment().MASTER_KEY, "approval-code"))
-    .update(JSON.stringify([code, change, keyId]))
-    .digest("hex");
+/** Under the current MASTER_KEY, and under the previous one for codes that were mailed before it was changed. */
+function codeHashes(box: TenantBase, code: string, change: string, keyId: string): [string, ...string[]] {
+  const text = JSON.stringify([code, change, keyId]);
+  const under = (key: Uint8Array) => createHmac("sha256", key).update(text).digest("hex");
+  const [current, ...others] = deriveKeys(box.environment(), "approval-code");
+  return [under(current), ...others.map(under)];
 }

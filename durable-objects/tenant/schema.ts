@@ -43,4 +43,13 @@ export const TENANT_SCHEMA: readonly (readonly string[])[] = [
     "CREATE INDEX sessions_by_person ON sessions (person)",
     "CREATE INDEX sessions_by_expiry ON sessions (expires_at)",
   ],
+  [
+    // The tenant's P-256 keys (FORMATS.md §3) as JSON; the private half is sealed under MASTER_KEY. One of them is not retired.
+    "CREATE TABLE identity_keys (kid TEXT PRIMARY KEY, key TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX identity_keys_active ON identity_keys (kid) WHERE json_extract(key, '$.retired_at') IS NULL",
+    // Registered agents as JSON, deleted ones too. Whose default one is stands in the key.
+    "CREATE TABLE agents (id TEXT PRIMARY KEY, agent TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX agents_registered ON agents (id) WHERE json_extract(agent, '$.deleted_at') IS NULL",
+    "CREATE INDEX api_keys_by_default ON api_keys (json_extract(key, '$.default_agent_id'))",
+  ],
 ];

@@ -5,12 +5,14 @@ import type { Caller } from "../../src/oversight/caller.ts";
 export type StoredKey = ApiKey & {
   /** Lower-case hex SHA-256 of the whole key. */
   hash: string;
+  /** The agent that acts where neither the request nor the binding names one; absent on keys that never had one. */
+  default_agent_id?: string | null;
   /** Counted up with each change; absent on keys that never had one. D1 keeps the newest. */
   version?: number;
 };
 
 /** @returns the key without what only the object may know. */
-export function publicKey({ hash: _hash, version: _version, ...key }: StoredKey): ApiKey {
+export function publicKey({ hash: _hash, default_agent_id: _agent, version: _version, ...key }: StoredKey): ApiKey {
   return key;
 }
 

@@ -1,5 +1,5 @@
 import { type RandomBytes, randomBytes } from "../ids.ts";
-import { deriveKey, open, type Sealed, seal } from "../store/secrets.ts";
+import { deriveKeys, type MasterKeys, open, reseal, type Sealed, type SecretKeys, seal } from "../store/secrets.ts";
 import type { Entry, SealedFields } from "./entry.ts";
 
 /** Sealed personal fields (FORMATS.md §6): AES-256-GCM under a data key per message, itself wrapped under MASTER_KEY. */
@@ -17,13 +17,23 @@ export function newDataKey(kid: string, random: RandomBytes = randomBytes): Data
 }
 
 /** @returns the data key encrypted under MASTER_KEY and bound to its kid, as JSON. */
-export function wrapDataKey(masterKey: string, { kid, key }: DataKey): string {
-  return JSON.stringify(seal(deriveKey(masterKey, "data-key"), kid, key));
+export function wrapDataKey(master: MasterKeys, { kid, key }: DataKey): string {
+  return JSON.stringify(seal(deriveKeys(master, "data-key"), kid, key));
 }
 
-/** @throws Error if MASTER_KEY is another or the text was changed. */
-export function unwrapDataKey(masterKey: string, kid: string, wrapped: string): DataKey {
-  return { kid, key: open(deriveKey(masterKey, "data-key"), kid, JSON.parse(wrapped) as Sealed) };
+/** @throws Error if neither MASTER_KEY fits or the text was changed. */
+export function unwrapDataKey(master: MasterKeys, kid: string, wrapped: string): DataKey {
+  return { kid, key: open(deriveKeys(master, "data-key"), kid, JSON.parse(wrapped) as Sealed) };
+}
+
+/**
+ * Brings a wrapped data key under the current MASTER_KEY; the data key itself stays as it is.
+ * @param keys those of the purpose `data-key`.
+ * @returns what is to be stored, or null if it is under the current one already. @throws Error as `unwrapDataKey`.
+ */
+export function rewrapDataKey(keys: SecretKeys, kid: string, wrapped: string): string | null {
+  const moved = reseal(keys, kid, JSON.parse(wrapped) as Sealed);
+  return moved && JSON.stringify(moved);
 }
 
 function context(log: string, seq: number): string {
@@ -32,7 +42,7 @@ function context(log: string, seq: number): string {
 
 /** Seals the personal fields of the entry at (log, seq). */
 export function sealPersonal(key: DataKey, log: string, seq: number, fields: Record<string, unknown>): SealedFields {
-  return { kid: key.kid, ...seal(key.key, context(log, seq), Buffer.from(JSON.stringify(fields))) };
+  return { kid: key.kid, ...seal([key.key], context(log, seq), Buffer.from(JSON.stringify(fields))) };
 }
 
 /**
@@ -42,12 +52,12 @@ export function sealPersonal(key: DataKey, log: string, seq: number, fields: Rec
  * @throws Error if key and ciphertext do not belong together.
  */
 export function openPersonal(
-  masterKey: string,
+  master: MasterKeys,
   entry: Entry,
   wrappedKey: string | null,
 ): Record<string, unknown> | null {
   if (!entry.sealed || wrappedKey === null) return null;
-  const { key } = unwrapDataKey(masterKey, entry.sealed.kid, wrappedKey);
-  const plain = open(key, context(entry.log, entry.seq), entry.sealed);
+  const { key } = unwrapDataKey(master, entry.sealed.kid, wrappedKey);
+  const plain = open([key], context(entry.log, entry.seq), entry.sealed);
   return JSON.parse(Buffer.from(plain).toString("utf8"));
 }

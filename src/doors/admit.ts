@@ -31,7 +31,7 @@ export interface Admitted {
 
 /** @throws {Refused} `missing_scope`. */
 export function requireScope(operation: Operation, caller: Caller): void {
-  if (operation.scope.some((scope) => caller.scopes.includes(scope))) return;
+  if (operation.scope === "public" || operation.scope.some((scope) => caller.scopes.includes(scope))) return;
   throw new Refused("missing_scope", `${operation.name} needs a key with the scope ${operation.scope.join(" or ")}.`);
 }
 

@@ -1,7 +1,7 @@
 import { Hono } from "hono";
 import { Refused } from "../errors.ts";
 import { OPERATIONS } from "../operations/registry.ts";
-import { masterKeyBytes } from "../store/secrets.ts";
+import { checkMasterKeys } from "../store/secrets.ts";
 import { approveRoutes } from "./approve.tsx";
 import { consoleRoutes } from "./console/routes.ts";
 import { docsAnswer } from "./docs-page.tsx";
@@ -12,7 +12,9 @@ import { addRest, routerPath } from "./rest.ts";
 import { addRpc, rpcPaths } from "./rpc.ts";
 import { securityHeaders } from "./security-headers.ts";
 import type { AppEnvironment, DoorDependencies } from "./serve.ts";
-import { setupAnswer } from "./setup.ts";
+import { resealAnswer, setupAnswer } from "./setup.ts";
+import { verifyRoutes } from "./verify.tsx";
+import { addWellKnown, WELL_KNOWN_PATHS } from "./well-known.ts";
 
 /** Which methods each path of an operation takes. */
 function methodsByPath(): Map<string, Set<string>> {
@@ -22,7 +24,7 @@ function methodsByPath(): Map<string, Set<string>> {
     for (const path of rpcPaths(name)) add(path, "POST");
     for (const { method, path } of rest) add(routerPath(path), method);
   }
-  for (const path of ["/health", "/v1/openapi.json", "/docs"]) add(path, "GET");
+  for (const path of ["/health", "/v1/openapi.json", "/docs", ...WELL_KNOWN_PATHS]) add(path, "GET");
   return methods;
 }
 
@@ -42,7 +44,7 @@ function addMethodNotAllowed(app: Hono<AppEnvironment>): void {
 function refuseWithoutMasterKey(app: Hono<AppEnvironment>): void {
   app.use(async (context, next) => {
     try {
-      masterKeyBytes(context.env.MASTER_KEY);
+      checkMasterKeys(context.env);
     } catch (error) {
       return errorAnswer(
         new Refused("unavailable", error instanceof Error ? error.message : "MASTER_KEY is not usable."),
@@ -70,8 +72,11 @@ export function createApp(dependencies: DoorDependencies): Hono<AppEnvironment> 
   app.get("/v1/openapi.json", (context) => context.json(openApiDocument(context.env.PUBLIC_URL)));
   app.get("/docs", () => docsAnswer());
   app.post("/setup", (context) => setupAnswer(context.req.raw, context.env, dependencies));
+  app.post("/setup/reseal", (context) => resealAnswer(context.req.raw, context.env));
+  addWellKnown(app, dependencies);
   app.route("/", approveRoutes(dependencies.now));
   app.route("/", consoleRoutes(dependencies));
+  app.route("/", verifyRoutes());
   addRest(app, dependencies);
   addRpc(app, dependencies);
   addMethodNotAllowed(app);

@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { canonical } from "../canonical-json.ts";
 import { Refused } from "../errors.ts";
-import type { Caller, Door } from "../oversight/caller.ts";
+import { ANYONE, type Caller, type Door } from "../oversight/caller.ts";
 import { findKey, type KeyRow } from "../store/directory.ts";
 
 /** Who asks: `Authorization: Bearer mm_live_…` or `mm_test_…`. Only a key's SHA-256 is stored and looked up. */
@@ -41,7 +41,7 @@ export function bearerToken(headers: Headers): string | null {
 /**
  * Finds out who asks.
  * @param now milliseconds since the epoch.
- * @returns the caller, its agent being the key's own.
+ * @returns the caller, its agent being the one the key is bound to, or the key's default.
  * @throws {Refused} `unauthenticated` without a key, `invalid_key` for one that is unknown or revoked.
  */
 export async function authenticate(db: D1Database, headers: Headers, via: Door, now: () => number): Promise<Caller> {
@@ -61,11 +61,25 @@ export async function authenticate(db: D1Database, headers: Headers, via: Door, 
     created_by: row.created_by,
     scopes: row.scopes,
     mailbox_ids: row.mailbox_ids,
-    agent_id: row.agent_id,
+    agent_id: row.agent_id ?? row.default_agent_id,
+    ...(row.agent_id === null && row.default_agent_id !== null && { acts_by_default: true as const }),
     bound_agent_id: row.agent_id,
     test: row.test,
     via,
   };
+}
+
+/**
+ * The same for a public operation: whoever sends no `Authorization` is anyone, and whoever sends one must have a key.
+ * @throws {Refused} as `authenticate`.
+ */
+export async function authenticateIfAsked(
+  db: D1Database,
+  headers: Headers,
+  via: Door,
+  now: () => number,
+): Promise<Caller> {
+  return headers.has("authorization") ? authenticate(db, headers, via, now) : { ...ANYONE, via };
 }
 
 /**

@@ -104,7 +104,9 @@ const OperationSection: FC<{ operation: Operation }> = ({ operation }) => {
           </>
         ))}
         <code class="chip">POST /v1/{operation.name}</code>{" "}
-        <span class="dim">scope {operation.scope.join(" or ")}</span>
+        <span class="dim">
+          {operation.scope === "public" ? "needs no key" : `scope ${operation.scope.join(" or ")}`}
+        </span>
       </p>
       {fields.length > 0 && <Fields fields={fields} />}
     </section>
@@ -152,8 +154,8 @@ const DocsPage: FC = () => (
       <header>
         <h1>MultiMail API</h1>
         <p>
-          Send <code>Authorization: Bearer mm_live_…</code> with every call. Each operation has REST paths and can be
-          called by its name with one JSON object, path parameters among its fields.{" "}
+          Send <code>Authorization: Bearer mm_live_…</code> with every call, but those that need no key. Each operation
+          has REST paths and can be called by its name with one JSON object, path parameters among its fields.{" "}
           <a href="/v1/openapi.json">The OpenAPI document</a> says the same to programs.
         </p>
         <nav aria-label="Operations">

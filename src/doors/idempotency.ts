@@ -8,10 +8,10 @@ import type { Admitted } from "./admit.ts";
 
 /**
  * Whether an operation's answers are kept here. Sends keep theirs in the mailbox, in the transaction of the message itself;
- * what only reads needs none.
+ * what only reads, and what is public, needs none.
  */
-function keepsAnswers({ effect, rest }: Operation): boolean {
-  return effect !== "send" && effect !== "read" && rest.some(({ method }) => method !== "GET");
+function keepsAnswers({ scope, effect, rest }: Operation): boolean {
+  return scope !== "public" && effect !== "send" && effect !== "read" && rest.some(({ method }) => method !== "GET");
 }
 
 /**

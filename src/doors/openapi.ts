@@ -100,7 +100,10 @@ function responses(operation: Operation): JsonSchema {
   const isFile = operation.output instanceof z.ZodString;
   const content = isFile
     ? { "application/octet-stream": { schema: { type: "string", format: "binary" } } }
-    : { "application/json": { schema: jsonSchema(operation.output, "output") } };
+    : {
+        "application/json": { schema: jsonSchema(operation.output, "output") },
+        ...(operation.textForm !== undefined && { [operation.textForm]: { schema: { type: "string" } } }),
+      };
   const errors = COMMON_ERRORS.map((status) => [String(status), { $ref: "#/components/responses/Error" }]);
   return {
     "2XX": { description: operation.summary, content },
@@ -109,12 +112,18 @@ function responses(operation: Operation): JsonSchema {
   };
 }
 
+function needed(scope: Operation["scope"]): string {
+  if (scope === "public") return "Needs no key; one that is sent must be valid.";
+  return `Needs a key with the scope ${scope.map((each) => `\`${each}\``).join(" or ")}.`;
+}
+
 function describe(operation: Operation, operationId: string): JsonSchema {
   return {
     operationId,
     summary: operation.summary,
-    description: `Needs a key with the scope ${operation.scope.map((scope) => `\`${scope}\``).join(" or ")}.`,
-    "x-scopes": operation.scope,
+    description: needed(operation.scope),
+    ...(operation.scope === "public" && { security: [{}, { key: [] }] }),
+    "x-scopes": operation.scope === "public" ? [] : operation.scope,
     "x-effect": operation.effect,
     responses: responses(operation),
   };
@@ -186,11 +195,31 @@ const DECISION_LINK: JsonSchema = {
   },
 };
 
+const WHOSE_KEYS = parameter("tenant_id", "query", { type: "string", description: "Whose keys" }, true);
+const WHICH_KEY: JsonSchema[] = [
+  parameter("kid", "query", { type: "string", description: "The key at the top, in place of the active one" }, false),
+  parameter("format", "query", { type: "string", enum: ["jwk", "pem"] }, false),
+];
+
 /** What is served without a key: method, path and description. */
 const OPEN_PATHS: readonly [method: string, path: string, described: JsonSchema][] = [
   ["GET", "/health", open("Says whether the service and what it needs answer.", "health", "application/json")],
   ["GET", "/v1/openapi.json", open("This document.", "openapi", "application/json")],
   ["GET", "/docs", open("The reference for people.", "docs", "text/html")],
+  [
+    "GET",
+    "/.well-known/multimail-signing-key",
+    open("The same as get_identity_public_key.", "signing_key", "application/json", {
+      parameters: [WHOSE_KEYS, ...WHICH_KEY],
+    }),
+  ],
+  [
+    "GET",
+    "/.well-known/jwks.json",
+    open("A tenant's keys as a JWK set (RFC 7517), without those that were revoked.", "jwks", "application/json", {
+      parameters: [WHOSE_KEYS],
+    }),
+  ],
   [
     "GET",
     "/v1/approve/{token}",

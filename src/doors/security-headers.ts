@@ -13,6 +13,18 @@ const HEADERS: Readonly<Record<string, string>> = {
   "X-Robots-Tag": "noindex",
 };
 
+/** What lets pages of any origin read an answer (Fetch Standard, "CORS protocol"). None of these answers depends on a cookie. */
+const FOR_PAGES: Readonly<Record<string, string>> = {
+  "Access-Control-Allow-Origin": "*",
+  "Cross-Origin-Resource-Policy": "cross-origin",
+};
+
+/** @returns the answer, refusals included, readable by pages of any origin. */
+export function readableByPages(response: Response): Response {
+  for (const [name, value] of Object.entries(FOR_PAGES)) response.headers.set(name, value);
+  return response;
+}
+
 /** Adds them. */
 export const securityHeaders: MiddlewareHandler = async (context, next) => {
   await next();

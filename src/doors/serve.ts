@@ -2,10 +2,12 @@ import type { Context } from "hono";
 import type { Env } from "../env.ts";
 import type { Answer, Operation } from "../operations/operation.ts";
 import { admit, requireScope } from "./admit.ts";
-import { authenticate, authenticateAgain, REMEMBERED_MS } from "./authentication.ts";
+import { authenticate, authenticateAgain, authenticateIfAsked, REMEMBERED_MS } from "./authentication.ts";
 import { errorAnswer } from "./error-answers.ts";
 import { answerOnce } from "./idempotency.ts";
 import { readJsonBody } from "./limits.ts";
+import { limitRate } from "./rate-limit.ts";
+import { readableByPages } from "./security-headers.ts";
 
 /** What the worker's doors run on. */
 export type AppEnvironment = { Bindings: Env };
@@ -29,7 +31,12 @@ function contentDisposition(name: string): string {
 const CONTENT_TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+$/;
 
 function toResponse(answer: Answer<unknown>): Response {
-  if (!("file" in answer)) return Response.json(answer.body, { status: answer.status });
+  if ("body" in answer) {
+    return Response.json(answer.body, { status: answer.status, ...(answer.headers && { headers: answer.headers }) });
+  }
+  if ("text" in answer) {
+    return new Response(answer.text, { headers: { ...answer.headers, "Content-Type": answer.content_type } });
+  }
   const { stream, name, content_type, size } = answer.file;
   const type = content_type.split(";")[0]?.trim() ?? "";
   return new Response(stream, {
@@ -51,12 +58,24 @@ export async function serve(
   context: Context<AppEnvironment>,
   operation: Operation,
   path: Record<string, string>,
+  dependencies: DoorDependencies,
+): Promise<Response> {
+  const response = await answerTo(context, operation, path, dependencies);
+  return operation.readableByPages ? readableByPages(response) : response;
+}
+
+async function answerTo(
+  context: Context<AppEnvironment>,
+  operation: Operation,
+  path: Record<string, string>,
   { now }: DoorDependencies,
 ): Promise<Response> {
   const { env, req } = context;
   try {
+    if (operation.rateLimited) await limitRate(env, req.raw.headers);
     const asked = now();
-    const caller = await authenticate(env.DB, req.raw.headers, "rest", now);
+    const establish = operation.scope === "public" ? authenticateIfAsked : authenticate;
+    const caller = await establish(env.DB, req.raw.headers, "rest", now);
     requireScope(operation, caller);
     const body = req.method === "GET" ? undefined : await readJsonBody(req.raw);
     const admitted = admit(operation, caller, {

@@ -1,4 +1,6 @@
 import { createPublicKey, generateKeyPairSync } from "node:crypto";
+import type { PublicJwk } from "../identity/keys.ts";
+import { identityTxtRecord } from "../identity/txt-record.ts";
 import { type RandomBytes, randomBytes } from "../ids.ts";
 import type { DkimAlgorithm } from "./dkim-sign.ts";
 
@@ -18,7 +20,7 @@ export interface DnsRecord {
   name: string;
   /** One value. A TXT value over 255 octets is published as several strings, which readers join. */
   value: string;
-  purpose: "dkim" | "spf" | "dmarc" | "inbound";
+  purpose: "dkim" | "spf" | "dmarc" | "inbound" | "identity";
   required: boolean;
 }
 
@@ -59,6 +61,20 @@ export function dkimDnsRecord(domain: string, key: Omit<DkimKey, "private_key_pe
     value: `v=DKIM1; k=${type}; p=${key.public_key_base64}`,
     purpose: "dkim",
     required: type === "rsa",
+  };
+}
+
+/** @returns the record by which anyone verifies a tenant's mail without asking this service (FORMATS.md §3). */
+export function identityDnsRecord(
+  domain: string,
+  { kid, public_jwk }: { kid: string; public_jwk: PublicJwk },
+): DnsRecord {
+  return {
+    type: "TXT",
+    name: `_multimail.${domain}`,
+    value: identityTxtRecord({ ...public_jwk, kid }),
+    purpose: "identity",
+    required: false,
   };
 }
 

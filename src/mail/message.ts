@@ -1,3 +1,5 @@
+import type { ReceivedIdentity } from "./received-identity.ts";
+
 /** The shapes of mail that modules hand to each other. All are plain data and cross RPC boundaries. */
 
 /** A mailbox address (RFC 5322 §3.4): never a group. */
@@ -101,6 +103,8 @@ export interface ReceivedMessage {
   /** Header names (original case) and decoded values, in order; bounded. */
   headers: [string, string][];
   authentication: AuthenticationVerdicts;
+  /** Null: it carries no identity header. */
+  identity: ReceivedIdentity | null;
   /** What was wrong with it: `unparseable`, `no_from`, `multiple_from`, `large`, `headers_truncated`, `link_removed` … */
   flags: string[];
 }

@@ -59,7 +59,7 @@ export async function sendSystemMail(env: Env, mail: SystemMail, signal: AbortSi
     extra_headers: [["Auto-Submitted", "auto-generated"]],
   });
   const raw = transport.preserves_bytes
-    ? await signDkim(composed, await signingKeysOf(env.DB, env.MASTER_KEY, domainOf(from)), mail.date)
+    ? await signDkim(composed, await signingKeysOf(env.DB, env, domainOf(from)), mail.date)
     : composed;
   const [outcome] = await transport.deliver({ from, to: [mail.to] }, raw, signal);
   if (!outcome) throw new Error("the transport gave no outcome");

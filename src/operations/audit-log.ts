@@ -5,7 +5,8 @@ import { asEmailId, isId } from "../ids.ts";
 import { comparableAddress, parseAddresses } from "../mail/address.ts";
 import { type AuditRow, findEntries } from "../store/audit-search.ts";
 import { findMailboxByAddress } from "../store/directory.ts";
-import { agentId, agreed, cursor, instant, limit } from "./fields.ts";
+import type { MasterKeys } from "../store/secrets.ts";
+import { agreed, cursor, instant, knownAgentId, limit } from "./fields.ts";
 import { defineOperation, type OperationContext } from "./operation.ts";
 import { foreignCursor } from "./page-cursor.ts";
 import { mailboxNames } from "./references.ts";
@@ -28,12 +29,12 @@ const entryShape = z.looseObject({
   created_at: z.string(),
 });
 
-function shown(masterKey: string, { hash, entry: text, wrapped }: AuditRow): z.output<typeof entryShape> {
+function shown(master: MasterKeys, { hash, entry: text, wrapped }: AuditRow): z.output<typeof entryShape> {
   const entry: Entry = JSON.parse(text);
   return {
     ...entry,
     hash,
-    personal: openPersonal(masterKey, entry, wrapped),
+    personal: openPersonal(master, entry, wrapped),
     resource_type: entry.resource.type,
     resource_id: entry.resource.id,
     actor_key_id: entry.actor.key_id ?? null,
@@ -60,7 +61,7 @@ export const getAuditLog = defineOperation({
   effect: null,
   input: z
     .strictObject({
-      agent_id: agentId.optional().describe("Entries of what this agent did"),
+      agent_id: knownAgentId.optional().describe("Entries of what this agent did"),
       domain: z
         .string()
         .min(1)
@@ -98,6 +99,6 @@ export const getAuditLog = defineOperation({
       to: filters.to ?? null,
     };
     const { rows, next } = await findEntries(env.DB, caller, asked, { limit, before: cursor ?? null });
-    return { status: 200, body: { entries: rows.map((row) => shown(env.MASTER_KEY, row)), cursor: next } };
+    return { status: 200, body: { entries: rows.map((row) => shown(env, row)), cursor: next } };
   },
 });

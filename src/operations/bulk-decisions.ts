@@ -5,7 +5,7 @@ import { domainOf } from "../mail/address.ts";
 import { ANYTHING, matchesItem, type PendingFilter } from "../oversight/pending-filter.ts";
 import { callMailbox, notFound, routingOrNotFound } from "../store/mailbox-client.ts";
 import { findPending } from "../store/pending-search.ts";
-import { agentId, cursor, flag, instant, wholeNumber } from "./fields.ts";
+import { cursor, flag, instant, knownAgentId, wholeNumber } from "./fields.ts";
 import { defineOperation, type OperationContext } from "./operation.ts";
 import { foreignCursor } from "./page-cursor.ts";
 import { routeMailbox } from "./references.ts";
@@ -21,7 +21,7 @@ const filterIn = z.strictObject({
   all: z.literal(true).optional().describe("Everything that waits; for a filter without any condition"),
   mailbox_id: z.string().min(1).max(320).optional().describe("The mailbox's id or its address"),
   kind: z.enum(PENDING_KINDS).optional(),
-  agent_id: agentId.optional(),
+  agent_id: knownAgentId.optional(),
   recipient_domain: z.string().min(1).max(255).optional().describe("Some recipient is at exactly this domain"),
   rule: z
     .string()

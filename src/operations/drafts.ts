@@ -1,8 +1,9 @@
 import { z } from "zod";
 import type { Submission } from "../../durable-objects/mailbox-rpc.ts";
 import { isId, newId, type RoutingNumber, randomBytes } from "../ids.ts";
+import type { Caller } from "../oversight/caller.ts";
 import { callMailbox } from "../store/mailbox-client.ts";
-import { actingAs } from "./acting-agent.ts";
+import { actingAs, modelOf } from "./acting-agent.ts";
 import { attachmentsIn, decodeAttachments } from "./attachments-in.ts";
 import { addresses, agreed, cursor, limit, metadata, tags } from "./fields.ts";
 import {
@@ -70,6 +71,22 @@ function givenRecipients(input: DraftIn): Partial<Recipients> {
 }
 
 /**
+ * Who writes, and with which model. A change that names no agent leaves both as they were, but for what it says of the model; one
+ * that does brings its registered model, and never takes away a model that the draft has.
+ */
+async function writtenBy(
+  context: OperationContext,
+  { agent_id }: Caller,
+  input: DraftIn,
+  isNew: boolean,
+): Promise<Partial<Submission>> {
+  const names = isNew || input.agent_id !== undefined;
+  const model = await modelOf(context, names ? agent_id : null, input);
+  const known = Object.entries(model).filter(([, value]) => value !== null);
+  return { ...(names && { agent_id }), ...Object.fromEntries(known) };
+}
+
+/**
  * Brings a draft to its mailbox, its new files to the store.
  * @param draft `first`: the number of the first file, such that none takes the place of one that the draft still has.
  */
@@ -83,13 +100,13 @@ async function save(
   const words = await wordsOf(context, routing, input.content);
   const files = decodeAttachments(input.attachments ?? []);
   refuseTooLarge({ text: words.text ?? "", html: words.html ?? null, markdown: null }, files);
-  const { tags, metadata, model_id, model_provider, oversight_mode, gate_timing, send_at } = input;
-  const named = { tags, metadata, model_id, model_provider, oversight_mode, gate_timing, send_at };
+  const { tags, metadata, oversight_mode, gate_timing, send_at } = input;
+  const named = { tags, metadata, oversight_mode, gate_timing, send_at };
   const change: Partial<Submission> = {
     ...Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined)),
     ...givenRecipients(input),
     ...words,
-    ...((draft.is_new || input.agent_id !== undefined) && { agent_id: caller.agent_id }),
+    ...(await writtenBy(context, caller, input, draft.is_new)),
   };
   const { id, is_new, first } = draft;
   return withStoredFiles(

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { ErrorCode } from "../errors.ts";
+import { CLAIM_LIMITS } from "../identity/claim.ts";
 
 /** Pieces that input schemas are made of. Numbers and booleans are also taken as the text that a query string makes of them. */
 
@@ -52,16 +53,26 @@ export const instant = z
   .union([z.iso.date(), z.iso.datetime({ offset: true })])
   .transform((text) => new Date(text).toISOString());
 
-/** FORMATS.md §1. Other ids would not survive the header fields they are written into. */
-export const agentId = z
-  .string()
-  .regex(/^[A-Za-z0-9._-]{1,64}$/, { error: "must be 1 to 64 characters of A-Z a-z 0-9 . _ -" });
-export const modelId = z
-  .string()
-  .regex(/^[A-Za-z0-9._:/-]{1,48}$/, { error: "must be 1 to 48 characters of A-Z a-z 0-9 . _ : / -" });
-export const modelProvider = z
-  .string()
-  .regex(/^[A-Za-z0-9._:/-]{1,16}$/, { error: "must be 1 to 16 characters of A-Z a-z 0-9 . _ : / -" });
+/** Sizes are in characters, which are octets here: nothing else than ASCII is taken. */
+const CLAIM_TEXT = {
+  agent_id: "must be 1 to 64 characters of A-Z a-z 0-9 . _ -",
+  model_id: "must be 1 to 48 characters of A-Z a-z 0-9 . _ : / -",
+  model_provider: "must be 1 to 16 characters of A-Z a-z 0-9 . _ : / -",
+} as const satisfies Partial<Record<keyof typeof CLAIM_LIMITS, string>>;
+
+/** What enters a claim (FORMATS.md §1): anything else would not survive the header fields that it is written into. */
+function claimText(field: keyof typeof CLAIM_TEXT) {
+  return z.string().regex(CLAIM_LIMITS[field], { error: CLAIM_TEXT[field] });
+}
+
+/** An agent that is only looked for, or stopped: it may have got its name before some names were kept back. */
+export const knownAgentId = claimText("agent_id");
+/** A name to act under. Mail of a key that acts for no agent is signed with the key's own id, so nobody takes such a name. */
+export const agentId = knownAgentId.refine((id) => !id.startsWith("key_"), {
+  error: "may not begin with key_, as the ids of keys do",
+});
+export const modelId = claimText("model_id");
+export const modelProvider = claimText("model_provider");
 
 /** A code that the operator was mailed. */
 export const approvalCode = z.string().min(1).max(64).optional();

@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { MailboxChange } from "../../durable-objects/mailbox-rpc.ts";
 import type { Env } from "../env.ts";
 import { Refused } from "../errors.ts";
+import { CLAIM_LIMITS, IDENTITY_FORMATS } from "../identity/claim.ts";
 import {
   comparableAddress,
   domainOf,
@@ -19,8 +20,6 @@ import { modeSchema, NOTIFY_RHYTHMS } from "./shapes.ts";
 const MAX_COPIES = 10;
 const MAX_NAME_CHARACTERS = 128;
 const MAX_SIGNATURE_OCTETS = 4 * 1024;
-/** FORMATS.md §1: the address enters claims in header lines that are never folded. */
-const MAX_ADDRESS_OCTETS = 86;
 const DAY_SECONDS = 24 * 3600;
 /** Whoever is asked needs some time, and an item some time to be seen; nobody comes back to what waits for longer. */
 const ESCALATE_SECONDS = { least: 60, most: 30 * DAY_SECONDS };
@@ -51,6 +50,11 @@ export const mailboxSettingsIn = {
     .refine((value) => value === undefined, { error: "is only shown here; set_policy sets it, as risk_block" })
     .describe("Not taken: set_policy sets it, as risk_block"),
   ai_disclosure: flag.optional().describe("Whether its mail says that an AI wrote it"),
+  identity_signing: flag.optional().describe("Whether its mail is signed with its agent's identity"),
+  identity_format: z
+    .enum(IDENTITY_FORMATS)
+    .optional()
+    .describe("What X-MultiMail-Identity holds: the whole claim, or agent and mode signed by the domain's Ed25519 key"),
   auto_cc: addresses.optional(),
   auto_bcc: addresses.optional(),
   signature_block: octets(MAX_SIGNATURE_OCTETS).nullable().optional(),
@@ -126,7 +130,8 @@ export function readMailboxAddress(
   const address = comparableAddress(parsed.address);
   const local = address.slice(0, address.lastIndexOf("@"));
   if (!LOCAL_PART.test(local)) throw wrong("may have letters, digits and single . _ - between them before the @");
-  if (address.length > MAX_ADDRESS_OCTETS) throw wrong(`may have at most ${MAX_ADDRESS_OCTETS} characters`);
+  // The address enters claims; it is ASCII here, so that its characters are octets.
+  if (address.length > CLAIM_LIMITS.mailbox) throw wrong(`may have at most ${CLAIM_LIMITS.mailbox} characters`);
   if (domainOf(address) !== domainOf(`@${env.MAIL_DOMAIN}`)) {
     throw new Refused(
       "invalid_input",

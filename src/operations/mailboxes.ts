@@ -26,7 +26,6 @@ const createIn = z
     address: z.string().max(320).optional().describe("A whole address on a verified domain"),
     address_local: z.string().max(64).optional().describe("A local part on the deployment's own domain"),
     ...mailboxSettingsIn,
-    identity_signing: flag.optional(),
     approval_code: approvalCode,
   })
   .refine(({ address, address_local }) => (address === undefined) !== (address_local === undefined), {
@@ -36,10 +35,9 @@ const createIn = z
 
 /** @throws {Refused} for an address, person or copy that is not taken, or settings that contradict each other. */
 async function planOf({ env, caller }: OperationContext, input: z.output<typeof createIn>): Promise<MailboxPlan> {
-  const { address, address_local, approval_code: _code, identity_signing, ...settings } = input;
+  const { address, address_local, approval_code: _code, ...settings } = input;
   const plan = {
     ...defaultPlan(caller.tenant_id, readMailboxAddress(env, { address, address_local })),
-    ...(identity_signing !== undefined && { identity_signing }),
     ...(await readSettings(env, settings)),
   };
   refuseContradictions(plan);

@@ -63,9 +63,11 @@ export const carriedFields = {
   cc: addresses.optional(),
   bcc: addresses.optional(),
   reply_to: addresses.optional(),
-  model_id: modelId.optional(),
-  model_provider: modelProvider.optional(),
-  agent_id: agentId.optional(),
+  model_id: modelId.optional().describe("What wrote it. Left out: what the agent is registered with"),
+  model_provider: modelProvider.optional().describe("Left out: what the agent is registered with"),
+  agent_id: agentId
+    .optional()
+    .describe("Who wrote it. Left out: X-MM-Agent, else the key's own agent, else its default"),
   oversight_mode: modeSchema.optional().describe("May only be stricter than the mailbox's"),
   gate_timing: z
     .enum(["gate_first", "schedule_first"])

@@ -24,7 +24,7 @@ export interface RestBinding {
 /** What a handler works with. Time is passed in; nothing of HTTP is here. */
 export interface OperationContext {
   env: Env;
-  /** The authenticated key; public operations have none and do not use it. */
+  /** The authenticated key; `ANYONE` where a public operation is called without one. */
   caller: Caller;
   /** Milliseconds since the epoch. */
   now(): number;
@@ -32,9 +32,10 @@ export interface OperationContext {
   idempotencyKey: string | null;
 }
 
-/** A handler's answer. `file` replaces the body where an operation returns bytes. */
+/** A handler's answer. `file` replaces the body where an operation returns bytes, `text` where it was asked for another form. */
 export type Answer<Body> =
-  | { status: 200 | 201 | 202; body: Body }
+  | { status: 200 | 201 | 202; body: Body; headers?: Readonly<Record<string, string>> }
+  | { status: 200; text: string; content_type: string; headers?: Readonly<Record<string, string>> }
   | { status: 200; file: { stream: ReadableStream; name: string; content_type: string; size: number } };
 
 /**
@@ -46,14 +47,23 @@ export interface Operation<Input extends z.ZodType = z.ZodType, Output extends z
   name: string;
   /** One sentence for people. */
   summary: string;
-  /** Any one of these scopes lets a key in. */
-  scope: readonly Scope[];
+  /**
+   * Any one of these scopes lets a key in. `public`: anyone may call it, with any key or none; a key that is sent must be valid
+   * all the same. A public operation has no effect: it changes nothing, and shows nobody's mail.
+   */
+  scope: readonly Scope[] | "public";
   /** What the mailbox's mode judges; null where no message data and no setting is touched. */
   effect: Effect | null;
   /** A strict object: unknown fields are a 422. */
   input: Input;
   output: Output;
   rest: readonly RestBinding[];
+  /** Each network address may call it so often a minute only (`RATE_LIMIT`): it takes work, and asks for no key. */
+  rateLimited?: true;
+  /** Pages of any origin may read its answers: they are the same for everyone. */
+  readableByPages?: true;
+  /** The media type of the text that it can answer in place of JSON. */
+  textForm?: string;
   /** What it makes waits for a human as what it is, as a message does: no call of it is held and repeated. */
   waitsItself?: true;
   /** @throws {Refused} for every refusal. */

@@ -4,7 +4,7 @@ import { Refused, unwrap } from "../errors.ts";
 import type { Caller } from "../oversight/caller.ts";
 import { pausedMailboxes } from "../store/directory.ts";
 import { callTenant } from "../store/mailbox-client.ts";
-import { agentId, approvalCode } from "./fields.ts";
+import { approvalCode, knownAgentId } from "./fields.ts";
 import { changeMailbox } from "./mailboxes.ts";
 import { type Answer, defineOperation, type OperationContext } from "./operation.ts";
 import { operatorApproval, type PendingApproval, pendingApprovalShape } from "./operator-approval.ts";
@@ -15,7 +15,7 @@ import { findMailbox, mailboxNames } from "./references.ts";
 const switchIn = z
   .strictObject({
     ...mailboxNames,
-    agent_id: agentId.optional().describe("Whatever is sent in this agent's name"),
+    agent_id: knownAgentId.optional().describe("Whatever is sent in this agent's name"),
     tenant: z.literal(true).optional().describe("Everything of the account"),
     approval_code: approvalCode,
   })

@@ -1,4 +1,6 @@
 import { getAccount } from "./account.ts";
+import { getAgentPublicKey } from "./agent-public-key.ts";
+import { createAgent, deleteAgent, getAgent, listAgents, updateAgent } from "./agents.ts";
 import { addToAllowlist, listAllowlist, removeFromAllowlist } from "./allowlist.ts";
 import { createApiKey, listApiKeys, revokeApiKey, updateApiKey } from "./api-keys.ts";
 import { downloadAttachment } from "./attachments.ts";
@@ -6,6 +8,8 @@ import { getAuditLog } from "./audit-log.ts";
 import { decideEmails } from "./bulk-decisions.ts";
 import { createDraft, deleteDraft, getDraft, listDrafts, sendDraft, updateDraft } from "./drafts.ts";
 import { checkInbox, getThread, markEmail, readEmail, searchEmail } from "./emails.ts";
+import { getIdentityPublicKey, rotateIdentityKey } from "./identity-keys.ts";
+import { getIdentityReceipt } from "./identity-receipt.ts";
 import { configureMailbox, createMailbox, getMailbox, listMailboxesOperation, updateMailbox } from "./mailboxes.ts";
 import type { Operation } from "./operation.ts";
 import { decideEmail, getPending, listPending } from "./oversight.ts";
@@ -16,6 +20,7 @@ import { cancelMessage, replyEmail, scheduleEmail, sendEmail } from "./send.ts";
 import { deleteTag, getTags, tagEmail } from "./tags.ts";
 import { createTemplate, deleteTemplate, getTemplate, listTemplates, updateTemplate } from "./templates.ts";
 import { applyUpgrade, requestUpgrade } from "./upgrades.ts";
+import { verifyIdentity } from "./verify-identity.ts";
 import { waitForEmail } from "./wait.ts";
 
 /** Every operation, in the order that documentation shows them. Doors, OpenAPI and the scope tests read this list. */
@@ -59,6 +64,7 @@ export const OPERATIONS: readonly Operation[] = [
   getTags,
   deleteTag,
   downloadAttachment,
+  getIdentityReceipt,
   listPending,
   getPending,
   decideEmail,
@@ -70,6 +76,15 @@ export const OPERATIONS: readonly Operation[] = [
   pauseSending,
   resumeSending,
   getPauses,
+  getIdentityPublicKey,
+  getAgentPublicKey,
+  rotateIdentityKey,
+  verifyIdentity,
+  createAgent,
+  listAgents,
+  getAgent,
+  updateAgent,
+  deleteAgent,
   getAccount,
   getAuditLog,
 ];

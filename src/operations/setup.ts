@@ -3,14 +3,14 @@ import type { Env } from "../env.ts";
 import { Refused, unwrap } from "../errors.ts";
 import { newId } from "../ids.ts";
 import { comparableAddress, domainOf } from "../mail/address.ts";
-import { type DnsRecord, domainDnsRecords, generateDkimKeys } from "../mail/dkim-keys.ts";
+import { type DnsRecord, domainDnsRecords, generateDkimKeys, identityDnsRecord } from "../mail/dkim-keys.ts";
 import type { Caller } from "../oversight/caller.ts";
 import { conflictingPair } from "../oversight/key-powers.ts";
 import { peopleOf, withPeople } from "../oversight/overseers.ts";
 import { findDomainKeys, findTenant, insertOwnDomain } from "../store/directory.ts";
 import { dkimKeyContext, type StoredDkimKey } from "../store/domains.ts";
 import { callTenant } from "../store/mailbox-client.ts";
-import { deriveKey, seal } from "../store/secrets.ts";
+import { deriveKeys, seal } from "../store/secrets.ts";
 import { keyName, keyScopes, refuseConflict } from "./api-keys.ts";
 import { agentId, flag, headerText } from "./fields.ts";
 import { mailboxSettingsIn, readMailboxAddress, readSettings, refuseContradictions } from "./mailbox-settings.ts";
@@ -32,7 +32,6 @@ export const setupIn = z.strictObject({
       z.strictObject({
         address_local: z.string().min(1).max(64),
         ...mailboxSettingsIn,
-        identity_signing: flag.optional(),
       }),
     )
     .max(100)
@@ -96,12 +95,12 @@ async function ownDomain(env: Env, now: number): Promise<DnsRecord[]> {
 }
 
 function freshKeys(env: Env, domain: string): StoredDkimKey[] {
-  const key = deriveKey(env.MASTER_KEY, "dkim-key");
+  const sealing = deriveKeys(env, "dkim-key");
   return generateDkimKeys().map(({ selector, algorithm, private_key_pem, public_key_base64 }) => ({
     selector,
     algorithm,
     public_key: public_key_base64,
-    private_key: seal(key, dkimKeyContext(domain, selector), Buffer.from(private_key_pem)),
+    private_key: seal(sealing, dkimKeyContext(domain, selector), Buffer.from(private_key_pem)),
   }));
 }
 
@@ -126,11 +125,10 @@ async function planOf(env: Env, tenantId: string, input: SetupIn): Promise<Plan>
     approvers.push(await personAddress(env, text, `approvers.${index}`));
   const confirmed = new Set([operator_email, ...approvers].map(comparableAddress));
   const mailboxes: MailboxPlan[] = [];
-  for (const [index, { address_local, identity_signing, ...settings }] of input.mailboxes.entries()) {
+  for (const [index, { address_local, ...settings }] of input.mailboxes.entries()) {
     const path = `mailboxes.${index}.`;
     const plan = {
       ...defaultPlan(tenantId, readMailboxAddress(env, { address_local })),
-      ...(identity_signing !== undefined && { identity_signing }),
       ...(await readSettings(env, settings, path)),
     };
     refuseContradictions(plan, path);
@@ -203,7 +201,15 @@ export async function setUp(env: Env, input: SetupIn, now: number): Promise<Setu
     ).key;
   }
   const account = unwrap(await callTenant(env, tenantId, (object) => object.account(operator)));
-  return { tenant_id: tenantId, account, mailboxes, keys, dns_records };
+  const identity = await identityRecord(env, tenantId);
+  return { tenant_id: tenantId, account, mailboxes, keys, dns_records: [...dns_records, identity] };
+}
+
+/** The tenant's key beside those of the domain: the domain is of all tenants, and so are several such records at one name. */
+async function identityRecord(env: Env, tenantId: string): Promise<DnsRecord> {
+  const active = (await callTenant(env, tenantId, (object) => object.identityKeys())).find((key) => key.active);
+  if (!active) throw new Error("the tenant has no active identity key");
+  return identityDnsRecord(domainOf(`@${env.MAIL_DOMAIN}`), active);
 }
 
 /** Before anything is made: the keys go with those that the tenant has from before. */

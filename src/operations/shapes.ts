@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { IDENTITY_FORMATS } from "../identity/claim.ts";
+import { HEADER_FORMS } from "../identity/verdict.ts";
 import { SCOPES } from "../oversight/caller.ts";
 import { MODES } from "../oversight/modes.ts";
 import { REQUEST_STATUSES } from "../oversight/request-transitions.ts";
@@ -50,7 +52,7 @@ export const mailboxShape = z.object({
   paused: z.boolean(),
   identity_signing: z.boolean(),
   ai_disclosure: z.boolean(),
-  identity_format: z.enum(["compact", "domain"]),
+  identity_format: z.enum(IDENTITY_FORMATS),
   auto_cc: z.array(z.string()),
   auto_bcc: z.array(z.string()),
   forward_inbound: nullableText,
@@ -110,7 +112,7 @@ export const emailSummaryShape = z.object({
       model_id: nullableText,
       model_provider: nullableText,
       oversight_mode: modeSchema,
-      ai_disclosure: z.boolean(),
+      ai_disclosure: z.boolean().nullable(),
     })
     .nullable(),
   identity_headers: z.record(z.string(), z.string()),
@@ -157,6 +159,15 @@ export const reasonShape = z.object({
   rule: z.string(),
   action: z.enum(["hold", "block", "deny"]),
   because: z.string(),
+});
+
+/** What to publish in the DNS, as set-up lists it too. */
+export const dnsRecordShape = z.object({
+  type: z.enum(["TXT", "MX"]),
+  name: z.string(),
+  value: z.string(),
+  purpose: z.enum(["dkim", "spf", "dmarc", "inbound", "identity"]),
+  required: z.boolean(),
 });
 
 export const riskShape = z.object({
@@ -228,7 +239,17 @@ export const sendAnswerShape = z.object({
   thread_id: z.string(),
   pending_id: z.string().optional(),
   dkim_domain: z.string(),
-  authentication: z.object({ spf: z.string(), dkim: z.string(), dmarc: z.string(), identity_signed: z.boolean() }),
+  /** What is done at delivery; nothing is signed before. */
+  authentication: z.object({
+    spf: z.string(),
+    dkim: z.string(),
+    dmarc: z.string(),
+    identity_signed: z.boolean(),
+    /** Which forms of FORMATS.md §2 it carries. */
+    identity_forms: z.array(z.enum(HEADER_FORMS)),
+  }),
+  /** Under which get_identity_receipt has the receipt once it was delivered. */
+  identity_sig_id: z.string().optional(),
   domain_intelligence: z.record(z.string(), z.unknown()).nullable(),
   /** What mode and rules said of it, and which rule decided. */
   verdict: verdictShape,
@@ -256,6 +277,19 @@ export const apiKeyShape = z.object({
   revoked_at: timestamp.nullable(),
 });
 export type ApiKey = z.infer<typeof apiKeyShape>;
+
+export const agentShape = z.object({
+  id: z.string(),
+  name: nullableText,
+  /** What its mail says wrote it, where a send names no other. */
+  model_id: z.string(),
+  model_provider: z.string(),
+  /** Keys that act as this agent where nobody names one: all of them for a key with admin, else the asking one alone. */
+  default_for: z.array(z.string()),
+  created_at: timestamp,
+  deleted_at: timestamp.nullable(),
+});
+export type Agent = z.infer<typeof agentShape>;
 
 export const accountShape = z.object({
   id: z.string(),

@@ -6,7 +6,7 @@ import { renderTemplate, withoutNames } from "../mail/template.ts";
 import { refuseMarkup } from "../mail/template-values.ts";
 import { describeAttachment } from "../store/mail-store.ts";
 import { callMailbox } from "../store/mailbox-client.ts";
-import { actingAs } from "./acting-agent.ts";
+import { actingAs, modelOf } from "./acting-agent.ts";
 import { type AttachmentIn, decodeAttachments } from "./attachments-in.ts";
 import {
   type ContentIn,
@@ -115,8 +115,7 @@ export async function submitMessage(
     tags: input.tags ?? {},
     metadata: input.metadata,
     agent_id: caller.agent_id,
-    model_id: input.model_id ?? null,
-    model_provider: input.model_provider ?? null,
+    ...(await modelOf(context, caller.agent_id, input)),
     oversight_mode: input.oversight_mode ?? null,
     send_at: input.send_at ?? null,
     gate_timing: input.gate_timing ?? null,

@@ -23,8 +23,10 @@ export interface Caller {
   scopes: readonly Scope[];
   /** Mailboxes the key is bound to, or null for all of its tenant's. */
   mailbox_ids: readonly string[] | null;
-  /** The agent that acts: the request's, or the key's own. */
+  /** The agent that acts: the request's, or the one the key is bound to, or the key's default. */
   agent_id: string | null;
+  /** `agent_id` is the key's default: nobody named it, and whatever names one goes before it. */
+  acts_by_default?: true;
   /** The agent the key is bound to; a bound key cannot name another. */
   bound_agent_id: string | null;
   /** An `mm_test_` key: what it sends ends in the sandbox. */
@@ -32,6 +34,24 @@ export interface Caller {
   via: Door;
   /** What they ask for; left out by callers that no mode holds (set-up, the system). */
   asked?: AskedOperation;
+}
+
+/** Whoever calls a public operation without a key: of no tenant, with no scope, bound to no mailbox. */
+export const ANYONE: Caller = {
+  tenant_id: "",
+  key_id: "",
+  created_by: null,
+  scopes: [],
+  mailbox_ids: [],
+  agent_id: null,
+  bound_agent_id: null,
+  test: false,
+  via: "rest",
+};
+
+/** @returns the caller's tenant; null for anyone. */
+export function tenantOf({ tenant_id }: Caller): string | null {
+  return tenant_id === ANYONE.tenant_id ? null : tenant_id;
 }
 
 /** A person who decides, as a link or a session established them. */

@@ -40,6 +40,10 @@ const LOOSENS: { [K in keyof Required<MailboxChange>]: (to: Mailbox[K], now: Now
   default_gate_timing: () => null,
   scheduling_enabled: (to, now) => (to && !now.scheduling_enabled ? "its mail may be scheduled for later" : null),
   ai_disclosure: (to, now) => (!to && now.ai_disclosure ? "its mail no longer says that an AI wrote it" : null),
+  identity_signing: (to, now) =>
+    !to && now.identity_signing ? "its mail is no longer signed with its agent's identity" : null,
+  // Either form says the same of agent and mode, and stands beside the others.
+  identity_format: () => null,
   auto_cc: (to, now) => copies("a copy", to, now.auto_cc),
   auto_bcc: (to, now) => copies("a hidden copy", to, now.auto_bcc),
   signature_block: () => null,

@@ -13,7 +13,10 @@ export interface KeyRow {
   hash: string;
   scopes: Scope[];
   mailbox_ids: string[] | null;
+  /** The agent it is bound to. */
   agent_id: string | null;
+  /** The agent that acts where nobody names one. */
+  default_agent_id: string | null;
   test: boolean;
   created_by: string | null;
   revoked_at: string | null;
@@ -29,7 +32,8 @@ interface StoredKeyRow extends Omit<KeyRow, "scopes" | "mailbox_ids" | "test"> {
 export async function findKey(db: D1Database, hash: string): Promise<KeyRow | null> {
   const row = await db
     .prepare(
-      "SELECT id, tenant_id, hash, scopes, mailbox_ids, agent_id, test, created_by, revoked_at FROM api_keys WHERE hash = ?1",
+      `SELECT id, tenant_id, hash, scopes, mailbox_ids, agent_id, default_agent_id, test, created_by, revoked_at
+       FROM api_keys WHERE hash = ?1`,
     )
     .bind(hash)
     .first<StoredKeyRow>();
@@ -41,6 +45,24 @@ export async function findKey(db: D1Database, hash: string): Promise<KeyRow | nu
     mailbox_ids: row.mailbox_ids === null ? null : (JSON.parse(row.mailbox_ids) as string[]),
     test: row.test === 1,
   };
+}
+
+/** The model that an agent is registered with. */
+export interface RegisteredModel {
+  model_id: string;
+  model_provider: string;
+}
+
+/** @returns the model of the tenant's agent with that id, or null if none is registered under it. */
+export async function findAgentModel(
+  db: D1Database,
+  tenantId: string,
+  agentId: string,
+): Promise<RegisteredModel | null> {
+  return db
+    .prepare("SELECT model_id, model_provider FROM agents WHERE tenant_id = ?1 AND id = ?2 AND deleted_at IS NULL")
+    .bind(tenantId, agentId)
+    .first<RegisteredModel>();
 }
 
 /** @param address as `comparableAddress` gives it. @returns the id of the tenant's mailbox at that address, or null. */

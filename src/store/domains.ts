@@ -1,5 +1,5 @@
 import type { DkimSigningKey } from "../mail/dkim-sign.ts";
-import { deriveKey, open, type Sealed } from "./secrets.ts";
+import { deriveKeys, type MasterKeys, open, type Sealed } from "./secrets.ts";
 
 /** A DKIM key as `domains.dkim_keys` holds it. */
 export interface StoredDkimKey {
@@ -17,19 +17,19 @@ export function dkimKeyContext(domain: string, selector: string): string {
 
 /**
  * The keys that sign mail of a domain.
- * @throws Error if the domain is not set up here, or MASTER_KEY is another than the one the keys were sealed under.
+ * @throws Error if the domain is not set up here, or the keys were sealed under another MASTER_KEY than those there are.
  */
-export async function signingKeysOf(db: D1Database, masterKey: string, domain: string): Promise<DkimSigningKey[]> {
+export async function signingKeysOf(db: D1Database, master: MasterKeys, domain: string): Promise<DkimSigningKey[]> {
   const row = await db
     .prepare("SELECT dkim_keys FROM domains WHERE domain = ?")
     .bind(domain)
     .first<{ dkim_keys: string }>();
   if (!row) throw new Error(`the domain ${domain} has no DKIM keys here`);
-  const key = deriveKey(masterKey, "dkim-key");
+  const keys = deriveKeys(master, "dkim-key");
   return (JSON.parse(row.dkim_keys) as StoredDkimKey[]).map(({ selector, algorithm, private_key }) => ({
     domain,
     selector,
     algorithm,
-    private_key_pem: Buffer.from(open(key, dkimKeyContext(domain, selector), private_key)).toString("utf8"),
+    private_key_pem: Buffer.from(open(keys, dkimKeyContext(domain, selector), private_key)).toString("utf8"),
   }));
 }

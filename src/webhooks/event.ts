@@ -19,6 +19,8 @@ export const EVENT_TYPES = [
   "request.expired",
   "request.cancelled",
   "mailbox.fell_back",
+  "identity.key_rotated",
+  "identity.key_revoked",
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
 
@@ -31,11 +33,18 @@ export interface WebhookEvent {
   timestamp: string;
   sequence: number;
   tenant_id: string;
-  mailbox: string;
-  mailbox_id: string;
+  /** Null, as the next one, where it is about the whole tenant. */
+  mailbox: string | null;
+  mailbox_id: string | null;
   /** Null, as the next two, where it is about no message. */
   message_id: string | null;
   email_id: string | null;
   thread_id: string | null;
   data: Record<string, unknown>;
 }
+
+/** What an event is about, and what it tells. */
+export type EventSubject = Pick<
+  WebhookEvent,
+  "mailbox" | "mailbox_id" | "message_id" | "email_id" | "thread_id" | "data"
+>;

@@ -9,6 +9,8 @@ import { listenOnLoopback } from "../../dev/listen.ts";
 import { until } from "../../dev/until.ts";
 import { type RunningWorld, startWorld } from "../../dev/world.ts";
 import { findWorld, type World } from "../../dev/world-files.ts";
+import type { KeyDocument } from "../../src/identity/keys.ts";
+import { readIdentityTxtRecord } from "../../src/identity/txt-record.ts";
 import { dnsOverHttps } from "../../src/mail/dns-over-https.ts";
 import type { Email, EmailSummary } from "../../src/operations/shapes.ts";
 import { MODES, type Mode } from "../../src/oversight/modes.ts";
@@ -114,6 +116,14 @@ describe("a local world", () => {
     writeFileSync(world.zones_file, JSON.stringify({ ...zones, "added.example": { TXT: ["by hand"] } }));
     expect(await resolve("added.example", "TXT")).toEqual([["by hand"]]);
     writeFileSync(world.zones_file, JSON.stringify(zones));
+  });
+
+  it("publishes the tenant's identity key in the DNS, the one that its key document has", async () => {
+    const { tenant_id } = mailboxIn(world, "gated_send");
+    const answer = await fetch(`${world.base_url}/v1/identity/public-key?tenant_id=${tenant_id}`);
+    const { kid, x, y }: KeyDocument = await answer.json();
+    const [strings = []] = await dnsOverHttps(world.doh_url, fetch)(`_multimail.${MAIL_DOMAIN}`, "TXT");
+    expect(readIdentityTxtRecord([...strings].join(""))).toMatchObject({ kid, x, y });
   });
 
   it("keeps its own addresses from everyone without the token", async () => {

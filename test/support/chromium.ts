@@ -54,11 +54,19 @@ const RULES = "['wcag2a','wcag2aa','wcag21a','wcag21aa','wcag22aa','best-practic
 const CHECK = `axe.run(document, {runOnly: ${RULES}, iframes: false})
   .then((result) => result.violations.map((v) => v.id + ": " + v.nodes.map((n) => n.html).join(" | ")))`;
 
-/** Checks that nothing keeps anybody from using the page, on phone and desk, light and dark. */
-export async function expectUsable(browser: Browser, url: string): Promise<void> {
+/**
+ * Checks that nothing keeps anybody from using the page, on phone and desk, light and dark.
+ * @param prepare brings the page into the state that is looked at.
+ */
+export async function expectUsable(
+  browser: Browser,
+  url: string,
+  prepare: (page: Page) => Promise<void> = async () => {},
+): Promise<void> {
   // The page's policy forbids every script; the checker is let past it, our pages run none.
   await withPage(browser, { bypassCSP: true }, async (page) => {
     await page.goto(url);
+    await prepare(page);
     await page.evaluate(AXE);
     await page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true; })");
     for (const [look, size] of LOOKS) {

@@ -23,7 +23,7 @@ export function path(token = TOKEN): string {
 }
 
 export function secret(token = TOKEN, contentHash = decisionItem().content_hash): string {
-  return csrfSecret(TEST_MASTER_KEY, hashDecisionToken(token), contentHash);
+  return csrfSecret({ MASTER_KEY: TEST_MASTER_KEY }, hashDecisionToken(token), contentHash);
 }
 
 export function post(

@@ -79,6 +79,7 @@ export function decisionItem(
     source: null,
     edits: [],
     authentication: null,
+    identity: null,
     test: false,
     ...change,
   };

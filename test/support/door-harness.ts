@@ -137,7 +137,7 @@ export async function makeTenant(
 }
 
 /** The key of that name. */
-export function keyOf({ keys }: TestTenant, name: string): string {
+export function keyOf({ keys }: Pick<TestTenant, "keys">, name: string): string {
   const key = keys[name];
   if (key === undefined) throw new Error(`there is no key ${name}`);
   return key;
@@ -145,7 +145,7 @@ export function keyOf({ keys }: TestTenant, name: string): string {
 
 /** Everything that tests count to say that nothing was stored. */
 export async function storedCounts(): Promise<Record<string, number>> {
-  const tables = ["tenants", "api_keys", "mailboxes", "domains", "pending"];
+  const tables = ["tenants", "api_keys", "agents", "mailboxes", "domains", "pending"];
   const counts = await Promise.all(
     tables.map((table) => env.DB.prepare(`SELECT count(*) AS n FROM ${table}`).first<number>("n")),
   );

@@ -20,7 +20,7 @@ import { defaultPlan } from "../../src/operations/new-mailbox.ts";
 import type { Decision, Mailbox } from "../../src/operations/shapes.ts";
 import type { Caller, Scope } from "../../src/oversight/caller.ts";
 import { dkimKeyContext } from "../../src/store/domains.ts";
-import { deriveKey, seal } from "../../src/store/secrets.ts";
+import { deriveKeys, seal } from "../../src/store/secrets.ts";
 
 /** A mailbox in the real object, with callers for it, as tests need them. */
 export interface TestMailbox {
@@ -51,14 +51,14 @@ export function caller(tenant_id: string, scopes: Scope[], rest: Partial<Caller>
 export async function setUpDomain(): Promise<void> {
   const there = await env.DB.prepare("SELECT 1 FROM domains WHERE domain = ?").bind(env.MAIL_DOMAIN).first();
   if (there) return;
-  const key = deriveKey(env.MASTER_KEY, "dkim-key");
+  const keys = deriveKeys(env, "dkim-key");
   const stored = generateDkimKeys().map(({ selector, algorithm, public_key_base64, private_key_pem }) => ({
     selector,
     algorithm,
     public_key: public_key_base64,
-    private_key: seal(key, dkimKeyContext(env.MAIL_DOMAIN, selector), Buffer.from(private_key_pem)),
+    private_key: seal(keys, dkimKeyContext(env.MAIL_DOMAIN, selector), Buffer.from(private_key_pem)),
   }));
-  await env.DB.prepare("INSERT OR IGNORE INTO domains VALUES (?, ?, NULL, 'active', ?, ?)")
+  await env.DB.prepare("INSERT OR IGNORE INTO domains VALUES (?, ?, NULL, 'verified', ?, ?)")
     .bind(env.MAIL_DOMAIN, newId("dom", Date.now()), JSON.stringify(stored), new Date().toISOString())
     .run();
 }
@@ -181,6 +181,7 @@ export function arrival(
       dmarc_policy: "reject",
       arc_result: "none",
     },
+    identity: null,
     flags: [],
     ...change,
   };

@@ -15,9 +15,11 @@ export interface Things {
   draft_id: string;
   /** A key's. */
   id: string;
+  /** An agent's, whose operations call it `id` too. */
+  agent: string;
 }
 
-type Reference = keyof Things;
+type Reference = Exclude<keyof Things, "agent">;
 const REFERENCES: readonly Reference[] = [
   "mailbox_id",
   "email_id",
@@ -28,6 +30,9 @@ const REFERENCES: readonly Reference[] = [
   "draft_id",
   "id",
 ];
+
+/** The agent that samples name, for tenants that have it. */
+export const SAMPLE_AGENT = "sample-agent";
 
 /** A value for each field that some operation needs. */
 const VALUES: Readonly<Record<string, () => unknown>> = {
@@ -43,6 +48,9 @@ const VALUES: Readonly<Record<string, () => unknown>> = {
   filter: () => ({ all: true }),
   name: () => "made by a test",
   scopes: () => ["read"],
+  agent_id: () => SAMPLE_AGENT,
+  model_id: () => "sample-1",
+  model_provider: () => "sampler",
   display_name: () => "Agent",
   address_local: () => `made-${Math.random().toString(36).slice(2, 12)}`,
 };
@@ -54,10 +62,16 @@ const OWN_VALUES: Readonly<Record<string, Record<string, unknown>>> = {
   add_to_allowlist: { recipient: "ana@customer.example" },
   request_upgrade: { oversight_mode: "autonomous" },
   apply_upgrade: { approval_code: "a code that nobody was mailed" },
+  verify_identity: { raw: "From: ana@customer.example\r\nSubject: Offer\r\n\r\nHello\r\n" },
+  create_agent: { id: "made-by-a-test" },
+  update_agent: { name: "renamed by a test" },
 };
 
 /** What an operation works on, though a key that can use one mailbox alone may leave it out. */
 const MEANT: Readonly<Record<string, Reference>> = { create_template: "mailbox_id" };
+
+/** Operations whose `id` is an agent's. */
+const OF_AGENTS = new Set(["get_agent", "update_agent", "delete_agent"]);
 
 /** Optional by their schema, but one of a group that is needed. */
 const NEEDED_BY_GROUP = new Set(["subject", "markdown", "decision", "filter", "display_name", "address_local"]);
@@ -118,7 +132,8 @@ function filled(path: string, input: Record<string, unknown>): { path: string; r
 /** One call at each of an operation's doors, naming these things. */
 export function sampleCalls(operation: Operation, things: Things): SampleCall[] {
   const needed = neededReferences(operation);
-  const references = Object.fromEntries(needed.map((name) => [name, things[name]]));
+  const thing = (name: Reference) => things[name === "id" && OF_AGENTS.has(operation.name) ? "agent" : name];
+  const references = Object.fromEntries(needed.map((name) => [name, thing(name)]));
   const input = () => ({ ...references, ...sampleValues(operation) });
   const rest = operation.rest.map(({ method, path: template }): SampleCall => {
     const { path, rest: others } = filled(template, input());

@@ -37,10 +37,11 @@ export interface TestSmtpServer {
 }
 
 /**
- * What a local part asks for: `refuse-550@…`, `defer-451@…` at MAIL or RCPT; `data-554@…`, `data-451@…` after the final dot;
+ * What a local part asks for: `refuse-550@…`, `defer-451@…` at MAIL or RCPT, `once-451@…` at the first RCPT only; `data-554@…`, `data-451@…` after the final dot;
  * `drop-data@…` breaks a connection without TLS inside DATA, `drop-rcpt@…` at RCPT, `hang-rcpt@…` never answers RCPT.
  */
 const REPLY = /^(?:refuse|defer)-(\d{3})(?:-.*)?@/;
+const FIRST_REPLY = /^once-(\d{3})(?:-.*)?@/;
 const DATA_REPLY = /^data-(\d{3})(?:-.*)?@/;
 
 class SmtpReply extends Error {
@@ -70,6 +71,7 @@ export async function startSmtpServer(options: SmtpServerOptions = {}): Promise<
   const sessions: TestSmtpServer["sessions"] = [];
   const sockets = new Map<number, Socket>();
   const open = new Set<string>();
+  const asked = new Set<string>();
   const waiting: (() => void)[] = [];
   const drop = (session: SMTPServerSession) => sockets.get(session.remotePort)?.destroy();
 
@@ -121,7 +123,11 @@ export async function startSmtpServer(options: SmtpServerOptions = {}): Promise<
     },
     onRcptTo({ address }, session, done) {
       if (address.startsWith("drop-rcpt")) drop(session);
-      else if (!address.startsWith("hang-rcpt")) done(replyFor(REPLY, address));
+      else if (!address.startsWith("hang-rcpt")) {
+        const first = asked.has(address) ? null : replyFor(FIRST_REPLY, address);
+        asked.add(address);
+        done(first ?? replyFor(REPLY, address));
+      }
     },
     onData(stream, session, done) {
       finishData(stream, session).then(() => done(), done);

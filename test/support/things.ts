@@ -5,11 +5,11 @@ import type { Mailbox } from "../../src/operations/shapes.ts";
 import { caller } from "./mailbox-harness.ts";
 import type { Things } from "./operation-samples.ts";
 
-/** An allowlist entry, a template and a draft in a mailbox, made in its object as if a human had allowed all of it. */
+/** An allowlist entry, a template and a draft in a mailbox, and an agent, made in their objects as if a human had allowed all of it. */
 export async function addThings({
   id,
   tenant_id,
-}: Mailbox): Promise<Pick<Things, "entry_id" | "template_id" | "draft_id">> {
+}: Mailbox): Promise<Pick<Things, "entry_id" | "template_id" | "draft_id" | "agent">> {
   const routing = id.slice(-8);
   const object = env.MAILBOX.getByName(routing);
   const admin = caller(tenant_id, ["admin"]);
@@ -35,6 +35,15 @@ export async function addThings({
       draft: { to: [{ name: null, address: "ana@customer.example" }], subject: "Offer", text: "Hello" },
     }),
   );
+  const { agent } = unwrap(
+    await env.TENANT.getByName(tenant_id).createAgent(admin, {
+      id: newId("alw", Date.now()).toLowerCase(),
+      name: null,
+      model_id: "sample-1",
+      model_provider: "sampler",
+      default_for: [],
+    }),
+  );
   if (!("entry" in allowed)) throw new Error("the allowlist did not take an entry");
-  return { entry_id: allowed.entry.id, template_id: template.id, draft_id: draft.id };
+  return { entry_id: allowed.entry.id, template_id: template.id, draft_id: draft.id, agent: agent.id };
 }

@@ -3,7 +3,7 @@ import { type Entry, entryText, entryTime, hashEntryText, NO_PREVIOUS } from "..
 import { newDataKey, openPersonal, sealPersonal, wrapDataKey } from "../../src/audit/sealing.ts";
 import { type ChainFault, type HashedEntry, verifyChain } from "../../src/audit/verify.ts";
 
-const MASTER_KEY = Buffer.alloc(32, 7).toString("base64");
+const MASTER = { MASTER_KEY: Buffer.alloc(32, 7).toString("base64") };
 
 function chain(length: number): HashedEntry[] {
   const entries: HashedEntry[] = [];
@@ -70,15 +70,15 @@ describe("sealed fields", () => {
   const entry = rehashed(first, { sealed: sealPersonal(key, "mbx_01", 0, fields) });
 
   test("are opened with the data key and hidden without it", () => {
-    expect(openPersonal(MASTER_KEY, entry, wrapDataKey(MASTER_KEY, key))).toEqual(fields);
-    expect(openPersonal(MASTER_KEY, entry, null)).toBeNull();
+    expect(openPersonal(MASTER, entry, wrapDataKey(MASTER, key))).toEqual(fields);
+    expect(openPersonal(MASTER, entry, null)).toBeNull();
     expect(JSON.stringify(entry)).not.toContain("ana@");
   });
 
   test("cannot be moved to another entry, nor opened under another master key", () => {
-    expect(() => openPersonal(MASTER_KEY, { ...entry, seq: 1 }, wrapDataKey(MASTER_KEY, key))).toThrow();
-    const other = Buffer.alloc(32, 8).toString("base64");
-    expect(() => openPersonal(other, entry, wrapDataKey(MASTER_KEY, key))).toThrow();
+    expect(() => openPersonal(MASTER, { ...entry, seq: 1 }, wrapDataKey(MASTER, key))).toThrow();
+    const other = { MASTER_KEY: Buffer.alloc(32, 8).toString("base64") };
+    expect(() => openPersonal(other, entry, wrapDataKey(MASTER, key))).toThrow();
   });
 
   test("the log verifies without them", () => {

@@ -171,6 +171,24 @@ describe("mail that waits before an agent reads it has its own words", () => {
   });
 });
 
+describe("mail with an agent's identity says which agent is proven to have written it", () => {
+  const cases: [string, MessageItem["identity"], RegExp][] = [
+    [
+      "one that holds",
+      { agent: { agent_id: "billing", oversight_mode: "monitored" } },
+      /billing, proven by its signature, under monitored/,
+    ],
+    ["one that does not", { agent: null }, /It names one, and does not prove it\./],
+  ];
+  it.each(cases)("%s", (_name, identity, words) => {
+    expect(page({ kind: "inbound", key_id: null, identity })).toMatch(words);
+  });
+
+  it("none, where it carries none", () => {
+    expect(page({ kind: "inbound", key_id: null, identity: null })).not.toContain("Agent that wrote it");
+  });
+});
+
 describe("the outcome", () => {
   it("of a test message never says that it left", () => {
     const html = renderPage(

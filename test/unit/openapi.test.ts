@@ -32,6 +32,8 @@ const OPEN = [
   "get /health",
   "get /v1/openapi.json",
   "get /docs",
+  "get /.well-known/multimail-signing-key",
+  "get /.well-known/jwks.json",
   "get /v1/approve/{token}",
   "post /v1/approve/{token}",
 ];
@@ -87,7 +89,12 @@ describe("the OpenAPI document", () => {
   });
 
   test("says which scopes let a key in, and that public paths need none", () => {
-    for (const { scope, name } of OPERATIONS) expect(find("post", `/v1/${name}`)["x-scopes"]).toEqual(scope);
+    for (const { scope, name } of OPERATIONS) {
+      const operation = find("post", `/v1/${name}`);
+      expect(operation["x-scopes"], name).toEqual(scope === "public" ? [] : scope);
+      // OpenAPI 3.1, "Security Requirement Object": an empty one beside the key makes the key optional.
+      expect(operation.security, name).toEqual(scope === "public" ? [{}, { key: [] }] : undefined);
+    }
     for (const open of OPEN) {
       const [method, path] = open.split(" ") as [string, string];
       expect(find(method, path).security, open).toEqual([]);

@@ -20,7 +20,12 @@ describe("the registry", () => {
 
   test("has API.md's paths, scopes and effects", () => {
     const table = OPERATIONS.map(({ name, scope, effect, rest }) =>
-      [name, scope.join(" or "), effect ?? "-", ...rest.map(({ method, path }) => `${method} ${path}`)].join(" | "),
+      [
+        name,
+        scope === "public" ? scope : scope.join(" or "),
+        effect ?? "-",
+        ...rest.map(({ method, path }) => `${method} ${path}`),
+      ].join(" | "),
     );
     const email = "/v1/mailboxes/{mailbox_id}/emails/{email_id}";
     const draft = "/v1/mailboxes/{mailbox_id}/drafts/{draft_id}";
@@ -64,6 +69,7 @@ describe("the registry", () => {
       `get_tags | read | read | GET ${email}/tags`,
       `delete_tag | send | annotate | DELETE ${email}/tags/{key}`,
       `download_attachment | read | read | GET ${email}/attachments/{filename}`,
+      "get_identity_receipt | read | read | GET /v1/emails/{email_id}/identity-receipt",
       "list_pending | oversight or send | - | GET /v1/oversight/pending",
       "get_pending | oversight or send | - | GET /v1/oversight/pending/{pending_id}",
       "decide_email | oversight | decide | POST /v1/oversight/decide",
@@ -75,6 +81,15 @@ describe("the registry", () => {
       "pause_sending | admin or oversight | administer | POST /v1/pause",
       "resume_sending | admin or oversight | administer | POST /v1/resume",
       "get_pauses | read or oversight or admin | - | GET /v1/pauses",
+      "get_identity_public_key | public | - | GET /v1/identity/public-key",
+      "get_agent_public_key | public | - | GET /v1/identity/pubkey/{agent_id}",
+      "rotate_identity_key | admin | administer | POST /v1/identity/rotate",
+      "verify_identity | public | - | POST /v1/identity/verify",
+      "create_agent | admin | administer | POST /v1/agents",
+      "list_agents | read or admin | - | GET /v1/agents",
+      "get_agent | read or admin | - | GET /v1/agents/{id}",
+      "update_agent | admin | administer | PATCH /v1/agents/{id}",
+      "delete_agent | admin | administer | DELETE /v1/agents/{id}",
       "get_account | read | - | GET /v1/account",
       "get_audit_log | admin | - | GET /v1/audit-log",
     ]);
@@ -84,8 +99,15 @@ describe("the registry", () => {
 describe.each(OPERATIONS.map((operation) => [operation.name, operation] as const))("%s", (_name, operation) => {
   test("says what it does in a sentence, and names real scopes", () => {
     expect(operation.summary).toMatch(/^[A-Z].*\.$/);
+    if (operation.scope === "public") return;
     expect(operation.scope.length).toBeGreaterThan(0);
     for (const scope of operation.scope) expect(SCOPES).toContain(scope);
+  });
+
+  test("has no effect if anyone may call it, and limits how often if it is no question", () => {
+    if (operation.scope !== "public") return;
+    expect(operation.effect).toBeNull();
+    if (operation.rest.some(({ method }) => method !== "GET")) expect(operation.rateLimited).toBe(true);
   });
 
   test("has an input field for each path parameter", () => {

@@ -160,7 +160,7 @@ test("personal fields are sealed: no address, subject or text is readable in an 
   const wrapped = await env.DB.prepare("SELECT wrapped FROM data_keys WHERE kid = ?")
     .bind(entry.sealed?.kid)
     .first<string>("wrapped");
-  expect(openPersonal(env.MASTER_KEY, entry, wrapped)).toMatchObject({
+  expect(openPersonal(env, entry, wrapped)).toMatchObject({
     to: ["ana@customer.example"],
     subject: "Offer",
   });

@@ -73,7 +73,7 @@ async function consoleEntries(tenantId: string): Promise<ConsoleEntry[]> {
     .map(({ entry: text }) => {
       const entry = JSON.parse(text);
       const wrapped = keys.get(entry.sealed?.kid) ?? null;
-      return { ...entry, personal: openPersonal(env.MASTER_KEY, entry, wrapped), text };
+      return { ...entry, personal: openPersonal(env, entry, wrapped), text };
     })
     .filter(({ action }) => action.startsWith("console."));
 }

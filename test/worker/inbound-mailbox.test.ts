@@ -125,7 +125,7 @@ test("what the sender claims of itself is not believed", async () => {
     dkim_result: "none",
     spf_result: "none",
     arc_result: expect.not.stringMatching("pass"),
-    identity_verified: null,
+    identity_verified: false,
     agent_metadata: null,
   });
 });

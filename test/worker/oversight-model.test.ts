@@ -19,7 +19,8 @@ vi.mock("../../src/mail/compose.ts", async (original) => ({
   ...(await original<object>()),
   composeMessage: (await import("../support/oversight-model/far-end.ts")).composeMessage,
 }));
-vi.mock("../../src/mail/transports/choose.ts", async () => ({
+vi.mock("../../src/mail/transports/choose.ts", async (original) => ({
+  ...(await original<object>()),
   transportFor: (await import("../support/oversight-model/far-end.ts")).transportFor,
 }));
 vi.mock("../../src/mail/system-mail.ts", async (original) => ({

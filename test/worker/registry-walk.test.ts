@@ -6,7 +6,7 @@ import { newId, newRoutingNumber } from "../../src/ids.ts";
 import type { Operation } from "../../src/operations/operation.ts";
 import { OPERATIONS } from "../../src/operations/registry.ts";
 import type { ApiKey, SendAnswer } from "../../src/operations/shapes.ts";
-import { SCOPES } from "../../src/oversight/caller.ts";
+import { SCOPES, type Scope } from "../../src/oversight/caller.ts";
 import {
   advanceDoors,
   call,
@@ -16,7 +16,13 @@ import {
   storedCounts,
   type TestTenant,
 } from "../support/door-harness.ts";
-import { neededReferences, type SampleCall, sampleCalls, type Things } from "../support/operation-samples.ts";
+import {
+  neededReferences,
+  SAMPLE_AGENT,
+  type SampleCall,
+  sampleCalls,
+  type Things,
+} from "../support/operation-samples.ts";
 import { addThings } from "../support/things.ts";
 
 /** Every operation × every scope × a foreign tenant's ids, by every door. Derived from the registry: a new operation is walked too. */
@@ -54,6 +60,14 @@ async function thingsOf(tenant: TestTenant, index = 0): Promise<Things> {
   };
 }
 
+/** The agent that samples name is one of the tenant's. */
+const KNOWN_AGENT = { name: "of an agent", scopes: ["read"], agent_id: SAMPLE_AGENT };
+
+/** The scopes that let a key in: for a public operation all of them. */
+function scopesOf({ scope }: Operation): readonly Scope[] {
+  return scope === "public" ? SCOPES : scope;
+}
+
 /** How much there is of a tenant, in its objects and in D1. */
 async function weightOf(tenant: TestTenant): Promise<Record<string, number>> {
   const stubs: DurableObjectStub[] = [
@@ -81,6 +95,7 @@ function ask({ path, method, json }: SampleCall, key: string | null) {
 beforeAll(async () => {
   home = await makeTenant(["gated_send", "gated_send"], ([, second]) => [
     ...SCOPES.map((scope) => ({ name: `bound ${scope}`, scopes: [scope], mailboxes: [second] })),
+    KNOWN_AGENT,
     { name: "revoked", scopes: ["read", "send", "admin"] },
   ]);
   foreign = await makeTenant();
@@ -101,7 +116,11 @@ describe.each(OPERATIONS.map((operation): [string, Operation] => [operation.name
     test("answers 401 without a key, with an unknown one and with a revoked one", async () => {
       const unknown = `mm_live_${"x".repeat(43)}`;
       for (const sample of sampleCalls(operation, foreignThings)) {
-        expect(await ask(sample, null), sample.label).toMatchObject({ status: 401, body: { code: "unauthenticated" } });
+        if (operation.scope !== "public")
+          expect(await ask(sample, null), sample.label).toMatchObject({
+            status: 401,
+            body: { code: "unauthenticated" },
+          });
         for (const key of [unknown, "nonsense", revoked]) {
           expect(await ask(sample, key), sample.label).toMatchObject({ status: 401, body: { code: "invalid_key" } });
         }
@@ -111,7 +130,7 @@ describe.each(OPERATIONS.map((operation): [string, Operation] => [operation.name
     test("lets in exactly the scopes it names; to them a foreign tenant's things are not there, and nothing is written", async () => {
       const before = await weightOf(foreign);
       for (const scope of SCOPES) {
-        const isLetIn = operation.scope.includes(scope);
+        const isLetIn = scopesOf(operation).includes(scope);
         for (const sample of sampleCalls(operation, foreignThings)) {
           const answer = await ask(sample, keyOf(home, scope));
           const label = `${sample.label} with ${scope}: ${JSON.stringify(answer.body)}`;
@@ -144,6 +163,7 @@ describe.each(OPERATIONS.map((operation): [string, Operation] => [operation.name
           template_id: made("tpl"),
           draft_id: made("em"),
           id: made("key"),
+          agent: "never-registered",
         };
         const odd: Things = {
           mailbox_id: never.thread_id,
@@ -154,6 +174,7 @@ describe.each(OPERATIONS.map((operation): [string, Operation] => [operation.name
           template_id: never.entry_id,
           draft_id: never.template_id,
           id: never.email_id,
+          agent: never.id,
         };
         const wild: Things = {
           mailbox_id: "x",
@@ -164,8 +185,9 @@ describe.each(OPERATIONS.map((operation): [string, Operation] => [operation.name
           template_id: "\r\n",
           draft_id: "x".repeat(64),
           id: "key_",
+          agent: "a b\u0000",
         };
-        const scope = operation.scope[0] ?? "read";
+        const scope = scopesOf(operation)[0] ?? "read";
         for (const things of [never, odd, wild]) {
           for (const sample of sampleCalls(operation, things)) {
             const answer = await ask(sample, keyOf(home, scope));
@@ -185,9 +207,9 @@ describe.each(OPERATIONS.map((operation): [string, Operation] => [operation.name
     );
 
     test("its samples are what it takes of its own tenant", async () => {
-      const scope = operation.scope[0] ?? "read";
+      const scope = scopesOf(operation)[0] ?? "read";
       // A tenant for each operation, since the operator is mailed at most five codes an hour.
-      const own = await makeTenant();
+      const own = await makeTenant(["gated_send"], () => [KNOWN_AGENT]);
       for (const [index] of sampleCalls(operation, foreignThings).entries()) {
         const things = await thingsOf(own);
         const sample = sampleCalls(operation, things)[index];
@@ -207,7 +229,7 @@ describe.each(OPERATIONS.map((operation): [string, Operation] => [operation.name
     test.runIf(inMailbox)("answers 403 to a key that is bound to another mailbox of the tenant", async () => {
       const things = await thingsOf(home, 0);
       const before = await storedCounts();
-      for (const scope of operation.scope) {
+      for (const scope of scopesOf(operation)) {
         for (const sample of sampleCalls(operation, things)) {
           expect(await ask(sample, keyOf(home, `bound ${scope}`)), sample.label).toMatchObject({
             status: 403,

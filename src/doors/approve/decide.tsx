@@ -3,7 +3,7 @@ import { DecisionPage, type TypedEdit } from "../../pages/decision.tsx";
 import type { KeptWords } from "../../pages/kept.tsx";
 import { PROBLEMS } from "../../pages/problem.tsx";
 import { type Door, type Link, linkOf, type OpenView, problem, show, showClosed, showTooLate } from "./answers.tsx";
-import { csrfSecret, isSameSecret } from "./csrf.ts";
+import { csrfSecret, isCsrfSecret } from "./csrf.ts";
 import { decisionOf } from "./decision.ts";
 import { type DecisionForm, isForm, isFromOurPage, keptWords, readDecisionForm } from "./form.ts";
 import { pageHeaders } from "./headers.ts";
@@ -19,13 +19,13 @@ interface Retry {
 /** The page of an open item. */
 export function decisionPage(c: Door, link: Link, view: OpenView, now: number, retry: Retry = {}) {
   const { item, approver, expires_at, approved_at } = view;
-  const csrf = csrfSecret(c.env.MASTER_KEY, link.hash, item.content_hash);
+  const csrf = csrfSecret(c.env, link.hash, item.content_hash);
   return <DecisionPage {...{ item, approver, expires_at, approved_at, csrf, now }} base={link.base} {...retry} />;
 }
 
 /** Whether a form carries this link's own secret for the content that it says it showed. */
 function isOurs(c: Door, link: Link, form: DecisionForm, shown: string): boolean {
-  return isSameSecret(form.csrf, csrfSecret(c.env.MASTER_KEY, link.hash, shown));
+  return isCsrfSecret(form.csrf, c.env, link.hash, shown);
 }
 
 /** Takes the form of a decision page. */

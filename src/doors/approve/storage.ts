@@ -1,17 +1,17 @@
 import type { DecisionItem, MailboxRpc } from "../../../durable-objects/mailbox-rpc.ts";
 import type { StoredAttachment } from "../../mail/message.ts";
+import type { MasterKeys } from "../../store/secrets.ts";
 
 /** What a mailbox object answers about decision links. */
 export type Links = Pick<MailboxRpc, "openLink" | "decideByLink">;
 
 /** The part of the worker's environment that decision links need; the whole `Env` is one. */
-export interface ApproveEnv {
+export interface ApproveEnv extends MasterKeys {
   MAILBOX: { getByName(routing: string): Links };
   STORE: {
     get(key: string): Promise<{ body: ReadableStream; size: number } | null>;
     head(key: string): Promise<{ size: number } | null>;
   };
-  MASTER_KEY: string;
   PUBLIC_URL: string;
 }
 

@@ -1,9 +1,8 @@
 import { NOTICES, type Notice, NoticePage } from "../../pages/console/notice.tsx";
 import { type Html, renderPage } from "../../pages/layout.tsx";
-import { isSameSecret } from "../approve/csrf.ts";
 import { isForm, isFromOurPage } from "../approve/form.ts";
 import { pageHeaders } from "../approve/headers.ts";
-import { type Door, forgetSession, type SignedIn, whoIsThere } from "./session.ts";
+import { type Door, forgetSession, isFormOf, type SignedIn, whoIsThere } from "./session.ts";
 
 /** How the console answers, and what each of its forms must prove before it does anything. */
 
@@ -61,5 +60,5 @@ export async function formOf<Form>(
   }
   const form = await read(c.req.raw);
   if (form === null) return tell(c, NOTICES.too_large, person);
-  return isSameSecret(secretIn(form), person.csrf) ? take(person, form) : tell(c, NOTICES.csrf, person);
+  return isFormOf(c, person, secretIn(form)) ? take(person, form) : tell(c, NOTICES.csrf, person);
 }

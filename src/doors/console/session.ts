@@ -4,7 +4,7 @@ import type { ConsoleSession } from "../../../durable-objects/tenant-rpc.ts";
 import { hashConsoleToken, tenantOfToken } from "../../oversight/console-tokens.ts";
 import type { Viewer } from "../../pages/console/frame.tsx";
 import { callTenant } from "../../store/mailbox-client.ts";
-import { csrfSecret } from "../approve/csrf.ts";
+import { csrfSecret, isCsrfSecret } from "../approve/csrf.ts";
 import type { AppEnvironment } from "../serve.ts";
 
 /** The cookie of a session, and who it says is there. */
@@ -13,6 +13,9 @@ export type Door = Context<AppEnvironment>;
 
 /** As long as a session can live; the tenant object ends it sooner if it is not used. */
 const COOKIE_SECONDS = 7 * 24 * 3600;
+
+/** What a form of the console is about: none is bound to one content. */
+const CONSOLE = "console";
 
 /** A person in the console. */
 export interface SignedIn extends Viewer, ConsoleSession {
@@ -58,5 +61,10 @@ export async function whoIsThere(c: Door): Promise<SignedIn | null> {
   if (tenantId === null) return null;
   const hash = hashConsoleToken(token);
   const session = await callTenant(c.env, tenantId, (tenant) => tenant.consoleSession(hash));
-  return session && { ...session, hash, csrf: csrfSecret(c.env.MASTER_KEY, hash, "console") };
+  return session && { ...session, hash, csrf: csrfSecret(c.env, hash, CONSOLE) };
+}
+
+/** @returns whether a form carries the session's own secret. */
+export function isFormOf(c: Door, person: SignedIn, secret: string): boolean {
+  return isCsrfSecret(secret, c.env, person.hash, CONSOLE);
 }

@@ -29,6 +29,11 @@ function smtpSettings(env: Env): SmtpRelaySettings {
   };
 }
 
+/** Whether what leaves by `transportFor` has the bytes that we gave, also where a setting for it is still missing. */
+export function preservesBytes({ TRANSPORT }: Pick<Env, "TRANSPORT">, { test }: { test: boolean }): boolean {
+  return test || TRANSPORT !== "cloudflare";
+}
+
 /**
  * The way out that the deployment's settings name.
  * @param options `test`: the message was sent with an `mm_test_` key, and nothing may leave.

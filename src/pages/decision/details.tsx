@@ -38,6 +38,18 @@ const MessageDetails: FC<{ item: MessageItem }> = ({ item }) => (
         const result = item.authentication?.[field] ?? "none";
         return <Fact label={label}>{VERDICTS[result] ?? <Visible text={result} context="line" />}</Fact>;
       })}
+    {item.identity && (
+      <Fact label="Agent that wrote it">
+        {item.identity.agent ? (
+          <>
+            <Visible text={item.identity.agent.agent_id} context="strict" />, proven by its signature, under{" "}
+            {item.identity.agent.oversight_mode}
+          </>
+        ) : (
+          "It names one, and does not prove it."
+        )}
+      </Fact>
+    )}
     <Fact label="Tags">{Object.keys(item.tags).length === 0 ? "none" : <Tags tags={item.tags} />}</Fact>
     {item.content.in_reply_to !== null && (
       <Fact label="Answers the message">

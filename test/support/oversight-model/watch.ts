@@ -1,4 +1,4 @@
-import type { MessageRecord, RecordedDecision } from "../../../durable-objects/mailbox/messages.ts";
+import type { MessageRecord, RecordedDecision } from "../../../durable-objects/mailbox/message-record.ts";
 import type { RequestRecord } from "../../../durable-objects/mailbox/requests.ts";
 import { type Entry, hashEntryText, NO_PREVIOUS } from "../../../src/audit/entry.ts";
 import { contentHash } from "../../../src/oversight/content-hash.ts";

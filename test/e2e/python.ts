@@ -1,0 +1,34 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { join } from "node:path";
+
+/** The programs of `second-implementation/`, which are in Python. */
+
+const PYTHON = process.env.MULTIMAIL_PYTHON ?? "python3";
+
+/** Whoever names an interpreter wants it to be used: if it lacks something, that is a failure. */
+export const hasPython =
+  process.env.MULTIMAIL_PYTHON !== undefined || spawnSync(PYTHON, ["-c", "import cryptography"]).status === 0;
+
+function python(program: string, words: readonly string[], input?: Uint8Array): Buffer {
+  const file = join(import.meta.dirname, "second-implementation", program);
+  return execFileSync(PYTHON, ["-B", file, ...words], { input: input ?? "", maxBuffer: 64 * 1024 * 1024 });
+}
+
+/** What verify.py says of a file. */
+export interface PythonVerdict {
+  file: string;
+  verified: boolean | null;
+  reasons: string[];
+  agent?: string;
+}
+
+/** @param words as verify.py takes them: `mail` or `receipt`, the key document's file, and what to verify. */
+export function pythonVerify(...words: string[]): PythonVerdict[] {
+  const lines = python("verify.py", words).toString().trim().split("\n");
+  return lines.map((line) => JSON.parse(line));
+}
+
+/** @param how one of relay.py's ways. @returns the message as that relay sends it on. */
+export function relayed(how: string, raw: Uint8Array): Buffer {
+  return python("relay.py", [how], raw);
+}
