@@ -12,7 +12,7 @@ import {
   type RefusalBody,
   type TestTenant,
 } from "./door-harness.ts";
-import { arrival, caller, type TestMailbox } from "./mailbox-harness.ts";
+import { arrival, caller, runAlarm, type TestMailbox } from "./mailbox-harness.ts";
 import type { SampleCall, Things } from "./operation-samples.ts";
 import { addThings } from "./things.ts";
 
@@ -148,7 +148,10 @@ export async function write(world: GatedAll, change: Record<string, unknown> = {
   return body;
 }
 
-/** Fresh things that an operation works on: the agent's own, which it may not look at unasked; where only mail that came in can be worked on, such mail, released. */
+/**
+ * Fresh things that an operation works on: the agent's own, which it may not look at unasked; a message from outside,
+ * released, or one of its own, delivered, where the operation works on no other.
+ */
 export async function sampleThings(world: GatedAll, operation: Operation): Promise<Things> {
   const written = await write(world);
   const things: Things = {
@@ -159,8 +162,17 @@ export async function sampleThings(world: GatedAll, operation: Operation): Promi
     ...(await addThings(world.mailbox)),
     id: "",
   };
-  if (operation.name !== "mark_email") return things;
-  const email_id = await letIn(world);
-  await release(world, email_id);
-  return { ...things, email_id };
+  switch (operation.name) {
+    case "mark_email": {
+      const email_id = await letIn(world);
+      await release(world, email_id);
+      return { ...things, email_id };
+    }
+    case "get_identity_receipt":
+      await release(world, written.id);
+      await runAlarm(world);
+      return things;
+    default:
+      return things;
+  }
 }
