@@ -25,6 +25,8 @@ const PAUSED_RECHECK = 60_000;
 
 /** Serves a `deliver` timer: one attempt, or the end of trying. */
 export async function deliver(box: MailboxBase, timer: Timer): Promise<void> {
+  // Before the tenant is asked: while it does not answer, what was interrupted can be cancelled, and waits if it must.
+  if (box.messages.get(timer.ref).status === "sending" && !box.commit(() => recoverAttempt(box, timer))) return;
   // Asked before each attempt; if the tenant does not answer, the attempt fails and is made later.
   const { agent_id, key_id } = outboundOf(box.messages.get(timer.ref)).author;
   const tenant = box.environment().TENANT.getByName(box.settings().tenant_id);
@@ -59,14 +61,21 @@ interface Sent {
   dkim_selectors: string[];
 }
 
+/** Takes up an attempt that a crash interrupted. @returns whether the message is still to be sent. */
+function recoverAttempt(box: MailboxBase, timer: Timer): boolean {
+  const message = box.messages.get(timer.ref);
+  const { attempts } = outboundOf(message);
+  if (!box.advance(message, "recovered")) throw new Error(`${message.id} is sending and cannot be recovered`);
+  box.record({ message, actor: SYSTEM, action: "delivery.recovered", detail: { attempt: attempts } });
+  if (takeBackIfTightened(box, message, SYSTEM)) return false;
+  box.messages.save(message);
+  return true;
+}
+
 /** @returns the message, now `sending`; null if nothing is to be sent. */
 function beginAttempt(box: MailboxBase, timer: Timer, paused: boolean): Message | null {
   const message = box.messages.get(timer.ref);
   const outbound = outboundOf(message);
-  if (message.status === "sending") {
-    box.advance(message, "recovered");
-    box.record({ message, actor: SYSTEM, action: "delivery.recovered", detail: { attempt: outbound.attempts } });
-  }
   if (message.status !== "queued") {
     box.unschedule("deliver", message.id);
     return null;

@@ -3,6 +3,7 @@ import { env } from "cloudflare:workers";
 import PostalMime from "postal-mime";
 import { describe, expect, test } from "vitest";
 import { backoff, GIVE_UP_AFTER } from "../../durable-objects/timers.ts";
+import type { Env } from "../../src/env.ts";
 import { unwrap } from "../../src/errors.ts";
 import type { MailAddress } from "../../src/mail/message.ts";
 import {
@@ -258,6 +259,41 @@ describe("killing the object between any two steps loses nothing and sends nothi
       "delivery.attempted",
       "delivery.answered",
     ]);
+  });
+
+  describe("while the relay keeps it waiting, and the next instance cannot ask the tenant:", () => {
+    async function lostWhileSending() {
+      const box = await autonomous();
+      const id = await send(box, [address(box, "hang-rcpt")]);
+      await inObject(box, async (object) => {
+        void object.alarm();
+        while (object.messages.get(id).status !== "sending") await object.flush();
+      });
+      await abortAllDurableObjects();
+      const alive = { ...box, stub: env.MAILBOX.getByName(box.mailbox.id.slice(-8)) };
+      await inObject(alive, (object) => {
+        const getByName = () => ({ admitDelivery: () => Promise.reject(new Error("the tenant does not answer")) });
+        object.environment = () => ({ ...env, TENANT: { ...env.TENANT, getByName } }) as unknown as Env;
+      });
+      return { box: alive, id };
+    }
+
+    test("it is queued again, and can be cancelled", async () => {
+      const { box, id } = await lostWhileSending();
+      await runAlarm(box);
+      expect(await status(box, id)).toBe("queued");
+      unwrap(await box.stub.cancel(box.agent, id, null));
+      expect(await status(box, id)).toBe("cancelled");
+      await checkMailbox(box);
+    });
+
+    test("it waits for a human, if the mode became stricter meanwhile", async () => {
+      const { box, id } = await lostWhileSending();
+      unwrap(await box.stub.update(box.admin, { oversight_mode: "gated_send" }, null));
+      await runAlarm(box);
+      expect(await status(box, id)).toBe("pending_send_approval");
+      await checkMailbox(box);
+    });
   });
 
   test.each(["submit", "decide"])(

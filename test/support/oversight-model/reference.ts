@@ -311,11 +311,14 @@ export class Reference {
       if (isOpen(message)) this.hold(message);
       isDue = isQueued(message);
     }
+    if (isDue && message.status === "sending") {
+      this.step(message, "recovered");
+      this.takeBack(message);
+    }
     if (isDue && !this.world.tenant.isAway) this.attempt(message);
   }
 
   private attempt(message: Outgoing): void {
-    if (message.status === "sending") this.step(message, "recovered");
     if (message.status !== "queued") return;
     if (this.takeBack(message)) return;
     if (this.isPaused(message)) {
