@@ -14,13 +14,14 @@ import type { AppEnvironment } from "./serve.ts";
 export const VERIFY_PAGE = "/verify";
 const SCRIPT_PATH = `${VERIFY_PAGE}/verifier.js`;
 const VERSION = createHash("sha256").update(VERIFY_PAGE_SCRIPT).digest("hex").slice(0, 16);
-const KEYS_PATH = "/v1/identity/public-key";
+/** Where keys are published: a tenant's, and a domain's by an agent's name. */
+const KEY_PATHS = ["/v1/identity/public-key", "/v1/identity/pubkey/"];
 
 /** An origin that can stand in a policy: a host name may hold what would end a directive. */
 const PLAIN_ORIGIN = /^https?:\/\/[a-z0-9.-]+(:\d+)?$|^https?:\/\/\[[0-9a-f:]+\](:\d+)?$/;
 
 /**
- * The page's policy (CSP Level 3). It runs its own script and no other, and reaches one path: where keys are published. No text
+ * The page's policy (CSP Level 3). It runs its own script and no other, and reaches nothing but where keys are published. No text
  * can become markup, whatever the script does with it (Trusted Types).
  */
 function policyFor(origin: string): string {
@@ -28,7 +29,7 @@ function policyFor(origin: string): string {
     "default-src 'none'",
     "script-src 'self'",
     `style-src ${[PAGE_STYLE, VERIFY_STYLE].map(styleSource).join(" ")}`,
-    `connect-src ${PLAIN_ORIGIN.test(origin) ? `${origin}${KEYS_PATH}` : "'none'"}`,
+    `connect-src ${PLAIN_ORIGIN.test(origin) ? KEY_PATHS.map((path) => origin + path).join(" ") : "'none'"}`,
     "require-trusted-types-for 'script'",
     "trusted-types 'none'",
     "form-action 'none'",

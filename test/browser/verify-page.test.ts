@@ -154,6 +154,32 @@ describe("what it says of a message", () => {
       await picture(page, "not-verified");
     }));
 
+  const domainKey = DOMAIN_PUBLIC_PEM.split("\n").slice(1, -2).join("");
+  it.each<[string, Keys, string, string]>([
+    [
+      "verified where the deployment publishes the domain's key",
+      (response) => response.writeHead(200).end(JSON.stringify({ public_key_der: domainKey })),
+      "Verified",
+      "The signature holds.",
+    ],
+    ["not verified where it has none", (response) => response.writeHead(422).end("{}"), "Not verified", "key_unknown"],
+    [
+      "not verified where it knows no such agent",
+      (response) => response.writeHead(404).end(),
+      "Not verified",
+      "key_unknown",
+    ],
+    ["not checked where it breaks down", (response) => response.writeHead(503).end(), "Not checked", "answered 503"],
+  ])("in the domain-bound form: %s", (_name, answer, title, said) =>
+    onPage(async (page) => {
+      keys = (response) => (response.req.url?.startsWith("/v1/identity/pubkey/") ? answer : published)(response);
+      expect(await choose(page, "domain-form.eml")).toBe(title);
+      expect(await page.locator("#answer").textContent()).toContain(said);
+      const query = new URLSearchParams({ domain: FROM.split("@")[1] ?? "", tenant_id: TENANT });
+      expect(asked).toEqual([`GET ${KEYS}`, `GET /v1/identity/pubkey/agt_support_responder_v2?${query}`]);
+    }),
+  );
+
   it("without identity headers: nobody is asked for any key", () =>
     onPage(async (page) => {
       expect(await choose(page, "plain.eml")).toBe("No identity headers");

@@ -21,7 +21,7 @@ describe("the page", () => {
     expect(others).toEqual({
       "default-src": "'none'",
       "script-src": "'self'",
-      "connect-src": "https://mail.test/v1/identity/public-key",
+      "connect-src": "https://mail.test/v1/identity/public-key https://mail.test/v1/identity/pubkey/",
       "require-trusted-types-for": "'script'",
       "trusted-types": "'none'",
       "form-action": "'none'",

@@ -6,7 +6,7 @@ import { senderOf } from "../../../src/identity/sender.ts";
 import { verifyParsed } from "../../../src/identity/verify-message.ts";
 import { answerOf, type Checked, troubleOf } from "./page/answer.ts";
 import { find } from "./page/dom.ts";
-import { publishedKeys, tenantNamed } from "./page/keys.ts";
+import { domainBoundAs, publishedKeys, tenantNamed } from "./page/keys.ts";
 import { domainsIn, NotUsable } from "./page/usable.ts";
 
 /** The page /verify: a visitor chooses or drops a message, and it is checked here. It leaves this browser by no way. */
@@ -41,24 +41,26 @@ async function octetsOf(file: File): Promise<Uint8Array> {
 /** The keys that the visitor pasted, else those that this deployment publishes for the account that the message names. */
 async function keysFor(
   unchecked: Checked["verdict"],
+  from: string | null,
 ): Promise<Pick<Checked, "keys_from"> & { keys: TrustedKeys | null }> {
   if (ownKey.value.trim() !== "") {
     const given = readGivenKeys(ownKey.value);
     return { keys: { ...given, domains: domainsIn(ownDomains.value) ?? given.domains }, keys_from: "what you pasted" };
   }
   const tenant = tenantNamed(unchecked);
-  const keys = tenant === null ? null : await publishedKeys(tenant);
+  const keys = tenant === null ? null : await publishedKeys(tenant, domainBoundAs(unchecked, from));
   return { keys, keys_from: keys && location.host };
 }
 
 async function check(file: File): Promise<Checked> {
   const message = await partsOfRaw(await octetsOf(file));
   const unchecked = verifyParsed(message, null);
+  const from = senderOf(message);
   const nothing = { keys: null, keys_from: null };
-  const { keys, keys_from } = unchecked.verified === null ? nothing : await keysFor(unchecked);
+  const { keys, keys_from } = unchecked.verified === null ? nothing : await keysFor(unchecked, from);
   return {
     name: file.name,
-    from: senderOf(message),
+    from,
     verdict: keys === null ? unchecked : verifyParsed(message, keys),
     keys_from,
     domains_unknown: keys !== null && keys.domains === null,
