@@ -21,9 +21,9 @@ import { decodeTransfer } from "./transfer-encoding.ts";
  */
 
 export const MESSAGE_LIMITS = {
-  /** Octets of the message, and of all its headers. */
+  /** Octets of the message, and of all its headers: less than arrivals read of them, or a signed Subject could lie behind what is shown. */
   octets: 26 * 1024 * 1024,
-  headers: 512 * 1024,
+  headers: 255 * 1024,
   /** The parser keeps an object for each. */
   lines: 160_000,
   parts: 1000,

@@ -96,9 +96,6 @@ function dashed(line: string, boundaries: readonly string[]): Dashed {
   return { kind: /^--[ \t]*$/.test(rest) ? "end" : "imitation", boundary };
 }
 
-/** RFC 2046 §5.1.1 */
-const MAX_BOUNDARY = 70;
-
 /**
  * Which multiparts are open. A line ends one only while it is: `--x--` before the header that names `x`, or after its end, is text
  * to readers, and would be signed by nobody.
@@ -140,7 +137,8 @@ export function segmentsOf(raw: Uint8Array, boundaries: readonly (string | null)
   multiparts.begin(boundaries[0]);
   for (const { start, end, next } of linesOf(raw, 0)) {
     if (raw[start] !== DASH || raw[start + 1] !== DASH) continue;
-    const { kind, boundary } = dashed(octetText(raw.subarray(start, Math.min(end, start + MAX_BOUNDARY + 200))), known);
+    // To its end: far behind a boundary and spaces, it may still be text to readers.
+    const { kind, boundary } = dashed(octetText(raw.subarray(start, end)), known);
     if (kind === "text") continue;
     if (kind === "imitation" || !multiparts.closeTo(boundary, kind) || !close(start)) return null;
     if (kind === "begin") multiparts.begin(boundaries[segments.length]);

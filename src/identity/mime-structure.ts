@@ -109,15 +109,28 @@ function firstLeaf(node: MimeNode): MimeNode {
   return first ? firstLeaf(first) : node;
 }
 
-/** Readers show one of several alternatives: a file among them would hide the text, or be hidden by it. */
-function isAmbiguousAlternative(node: MimeNode): boolean {
-  if (node.parent?.type?.value !== "multipart/alternative") return false;
-  const { type, disposition, isMultipart } = firstLeaf(node);
-  return isMultipart || disposition?.value === "attachment" || !type?.value.startsWith("text/");
+/** The parts that readers take for the message's text (FORMATS.md §2.6). */
+function bodiesOf(nodes: readonly MimeNode[]): Set<MimeNode | undefined> {
+  return new Set((["text", "html"] as const).map((kind) => nodes.find(({ body }) => body === kind)));
+}
+
+/** What else mail programs write as an alternative; it counts as an attachment. */
+const OTHER_ALTERNATIVES = ["text/calendar", "text/x-amp-html"];
+
+/**
+ * Of alternatives readers show one, of related parts the first. A signed file that was moved there, and called text, would be shown
+ * in place of the text.
+ */
+function displacesBody(node: MimeNode, bodies: ReadonlySet<MimeNode | undefined>): boolean {
+  const { parent } = node;
+  const leaf = firstLeaf(node);
+  if (parent?.type?.value === "multipart/related") return parent.children[0] === node && !bodies.has(leaf);
+  if (parent?.type?.value !== "multipart/alternative" || bodies.has(leaf)) return false;
+  return leaf.disposition?.value === "attachment" || !OTHER_ALTERNATIVES.includes(leaf.type?.value ?? "");
 }
 
 function isAmbiguous(node: MimeNode): boolean {
-  return (node.isMultipart ? isAmbiguousMultipart(node) : isAmbiguousLeaf(node)) || isAmbiguousAlternative(node);
+  return node.isMultipart ? isAmbiguousMultipart(node) : isAmbiguousLeaf(node);
 }
 
 function repeatedField({ fields }: MimeNode): string | null {
@@ -131,6 +144,7 @@ export function structureFault(nodes: readonly MimeNode[]): Fault | null {
   if (repeated) return { reason: "repeated", detail: `A part has the header ${repeated} twice.` };
   const boundaries = nodes.flatMap(({ boundary }) => boundary ?? []).sort();
   const imitated = boundaries.some((boundary, index) => boundaries[index + 1]?.startsWith(boundary));
-  if (!imitated && !nodes.some(isAmbiguous)) return null;
+  const bodies = bodiesOf(nodes);
+  if (!imitated && !nodes.some((node) => isAmbiguous(node) || displacesBody(node, bodies))) return null;
   return { reason: "malformed", detail: "The message is not written so that all readers read it alike: its parts." };
 }

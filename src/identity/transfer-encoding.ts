@@ -9,10 +9,17 @@ const CR = 13;
 const LF = 10;
 const EQUALS = 0x3d;
 
-const isBlank = (octet: number | undefined) => octet === 0x20 || octet === 0x09 || octet === CR || octet === LF;
+const isBlank = (octet: number) => octet === 0x20 || octet === 0x09 || octet === CR || octet === LF;
 
 function fromBase64(encoded: Uint8Array): Uint8Array | null {
-  return base64Bytes(encoded.filter((octet) => !isBlank(octet)));
+  const characters = new Uint8Array(encoded.length);
+  let at = 0;
+  // Not `filter`, which takes seconds for a message as large as there may be.
+  for (let i = 0; i < encoded.length; i++) {
+    const octet = encoded[i] ?? 0;
+    if (!isBlank(octet)) characters[at++] = octet;
+  }
+  return base64Bytes(characters.subarray(0, at));
 }
 
 /** @returns 0 to 15, or -1 for what is no hexadecimal digit. */

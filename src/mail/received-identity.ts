@@ -17,7 +17,7 @@ export interface ReceivedIdentity {
   source: "deployment" | "dns" | null;
   /** Null unless verified. */
   agent: AgentMetadata | null;
-  /** The verified claim's nonce, under its tenant; null where no claim was verified. */
+  /** The verified claim's nonce, under whose keys verified it; null where no claim was verified. */
   nonce: string | null;
   /** Lower-case names. */
   headers: Record<string, string>;
@@ -68,7 +68,7 @@ export async function judgeIdentity(arriving: ArrivingIdentity, sources: KeySour
     forms: verdict.headers.map(({ form, valid, reason, kid }) => ({ form, valid, reason, kid })),
     source,
     agent: verdict.agent_metadata,
-    nonce: nonceOf(verdict),
+    nonce: nonceOf(verdict, keys),
     headers: bounded(verdict.identity_headers),
   };
 }
@@ -97,9 +97,13 @@ async function findKeys({ from, authentication }: ArrivingIdentity, { ownKeys, d
   }
 }
 
-function nonceOf({ claim, verified }: MessageVerdict): string | null {
-  if (!verified || typeof claim?.nonce !== "string" || typeof claim.tenant_id !== "string") return null;
-  return `${claim.tenant_id}/${claim.nonce}`;
+/**
+ * A nonce is told from those of other senders by what is proven of this one: our tenant, or the From domain. Under the tenant that
+ * a stranger's claim names, anyone could use up the nonces of another's messages before they arrive.
+ */
+function nonceOf({ claim, verified }: MessageVerdict, keys: TrustedKeys | null): string | null {
+  const owner = keys?.tenant_id ?? keys?.domains?.[0] ?? null;
+  return verified && owner !== null && typeof claim?.nonce === "string" ? `${owner}/${claim.nonce}` : null;
 }
 
 function bounded(headers: Record<string, string>): Record<string, string> {
