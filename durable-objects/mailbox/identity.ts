@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { canonical } from "../../src/canonical-json.ts";
+import type { Claim } from "../../src/identity/claim.ts";
 import { disclosureHeader, identityHeaders, type WrittenIdentity } from "../../src/identity/identity-headers.ts";
 import type { SigningKey } from "../../src/identity/keys.ts";
 import { fingerprintOf } from "../../src/identity/public-keys.ts";
@@ -64,7 +65,7 @@ export function identityOfAttempt(box: MailboxBase, message: Message, input: Sig
     const headers = disclosureHeader(outbound.ai_disclosure);
     return { date, headers, signed: null, signature_values: {}, receipt: null };
   }
-  if (kept && kept.kid === input.identityKey.kid && canonical(kept.basis) === canonical(basisOf(message))) {
+  if (kept && kept.kid === input.identityKey.kid && canonical(kept.basis) === canonical(basisOf(box, message))) {
     return { date, headers: kept.headers, signed: kept, signature_values: {}, receipt: null };
   }
   return signAnew(box, message, input, now);
@@ -93,7 +94,7 @@ function signAnew(box: MailboxBase, message: Message, input: SigningInput, date:
     },
     key,
   );
-  const signed: SentIdentity = { kid: key.kid, basis: basisOf(message), headers: written.headers };
+  const signed: SentIdentity = { kid: key.kid, basis: basisOf(box, message), headers: written.headers };
   return { date, headers: written.headers, signed, signature_values: written.signature_values, receipt };
 }
 
@@ -119,17 +120,26 @@ function signatureHeader({ headers }: WrittenIdentity): string {
   return found[1];
 }
 
-/** Who allowed it as it is now. Nothing rests on a decision that is void. */
-function approvalOf({ record: { decision } }: Message, { verdict: { approval } }: OutboundRecord) {
-  if (decision && !decision.void) return { approval_ref: decision.approval_ref, approval_kind: decision.kind };
-  if (approval) return { approval_ref: approval.ref, approval_kind: approval.kind };
-  return { approval_ref: null, approval_kind: null };
+/**
+ * In which mode it leaves, and who allowed it as it is now. Nothing rests on a decision that is void: it leaves by what mode and
+ * rules say now, or it would have been taken back.
+ */
+function standing(
+  box: MailboxBase,
+  message: Message,
+): Pick<Claim, "oversight_mode" | "approval_ref" | "approval_kind"> {
+  const { mode, decision } = message.record;
+  if (decision && !decision.void) {
+    return { oversight_mode: mode, approval_ref: decision.approval_ref, approval_kind: decision.kind };
+  }
+  const verdict = decision ? box.verdictNow(message) : outboundOf(message).verdict;
+  const { ref = null, kind = null } = verdict.approval ?? {};
+  return { oversight_mode: decision ? verdict.mode : mode, approval_ref: ref, approval_kind: kind };
 }
 
-function basisOf(message: Message): IdentityBasis {
-  const outbound = outboundOf(message);
-  const { approval_ref } = approvalOf(message, outbound);
-  return { content_hash: outbound.content_hash, oversight_mode: message.record.mode, approval_ref };
+function basisOf(box: MailboxBase, message: Message): IdentityBasis {
+  const { oversight_mode, approval_ref } = standing(box, message);
+  return { content_hash: outboundOf(message).content_hash, oversight_mode, approval_ref };
 }
 
 /** What the message says of who wrote it. A key with no agent is its own agent, as in the audit log. */
@@ -142,13 +152,12 @@ function claimed(box: MailboxBase, message: Message, { tenant_id }: SealedIdenti
       model_id: outbound.model_id,
       model_provider: outbound.model_provider,
       tenant_id,
-      oversight_mode: message.record.mode,
       ai_disclosure: outbound.ai_disclosure,
       mailbox: box.settings().address,
       sent_at: date.toISOString(),
       nonce: Buffer.from(randomBytes(12)).toString("base64url"),
       email_id: message.id,
-      ...approvalOf(message, outbound),
+      ...standing(box, message),
     },
     key_id: author.key_id,
     key_is_bound: outbound.key_is_bound === true,

@@ -257,17 +257,18 @@ export function presentAnswer(box: MailboxBase, message: Message): SendAnswer {
   return answerOf(box, message, message.status as OutboundStatus);
 }
 
-/** How it is signed once it is delivered; what a rule blocks never is. */
+/** How it is signed once it is delivered; what a rule blocks, and what a test key sends, never is. */
 function signedAtDelivery(
   box: MailboxBase,
   outbound: OutboundRecord,
   status: OutboundStatus,
 ): SendAnswer["authentication"] {
   const isOurs = preservesBytes(box.environment(), outbound);
-  const forms = status === "blocked" ? [] : formsWritten(box, outbound, isOurs);
+  const isSigned = status !== "blocked" && !outbound.test;
+  const forms = isSigned ? formsWritten(box, outbound, isOurs) : [];
   return {
     spf: "checked_by_recipient",
-    dkim: status === "blocked" ? "not_signed" : isOurs ? "signed_at_delivery" : "signed_by_transport",
+    dkim: !isSigned ? "not_signed" : isOurs ? "signed_at_delivery" : "signed_by_transport",
     dmarc: "checked_by_recipient",
     identity_signed: forms.length > 0,
     identity_forms: forms,

@@ -72,15 +72,17 @@ function givenRecipients(input: DraftIn): Partial<Recipients> {
 
 /**
  * Who writes, and with which model. A change that names no agent leaves both as they were, but for what it says of the model; one
- * that does brings its registered model, and never takes away a model that the draft has.
+ * that does brings its registered model, and never takes away a model that the draft has. A key that is bound to an agent can
+ * write for no other: its words are not left under the name that the draft has.
+ * @param isWritten whether the call brings words or files.
  */
 async function writtenBy(
   context: OperationContext,
-  { agent_id }: Caller,
+  { agent_id, bound_agent_id }: Caller,
   input: DraftIn,
-  isNew: boolean,
+  { isNew, isWritten }: { isNew: boolean; isWritten: boolean },
 ): Promise<Partial<Submission>> {
-  const names = isNew || input.agent_id !== undefined;
+  const names = isNew || input.agent_id !== undefined || (isWritten && bound_agent_id !== null);
   const model = await modelOf(context, names ? agent_id : null, input);
   const known = Object.entries(model).filter(([, value]) => value !== null);
   return { ...(names && { agent_id }), ...Object.fromEntries(known) };
@@ -102,11 +104,12 @@ async function save(
   refuseTooLarge({ text: words.text ?? "", html: words.html ?? null, markdown: null }, files);
   const { tags, metadata, oversight_mode, gate_timing, send_at } = input;
   const named = { tags, metadata, oversight_mode, gate_timing, send_at };
+  const isWritten = Object.keys(words).length > 0 || input.attachments !== undefined;
   const change: Partial<Submission> = {
     ...Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined)),
     ...givenRecipients(input),
     ...words,
-    ...(await writtenBy(context, caller, input, draft.is_new)),
+    ...(await writtenBy(context, caller, input, { isNew: draft.is_new, isWritten })),
   };
   const { id, is_new, first } = draft;
   return withStoredFiles(

@@ -79,6 +79,13 @@ export async function publicKeysOf(
   return document;
 }
 
+/** Nothing in a PEM says that its key is worth nothing any more. */
+function revokedPem(kid: string): Refused {
+  return new Refused("wrong_state", `The key ${kid} is revoked: nothing verifies with it any more.`, {
+    hint: "The key document, format=jwk, has it with the time of its revocation.",
+  });
+}
+
 export const getIdentityPublicKey = defineOperation({
   name: "get_identity_public_key",
   summary: "Reads the public keys that a tenant's mail is signed with, the active one first.",
@@ -97,6 +104,8 @@ export const getIdentityPublicKey = defineOperation({
     const document = await publicKeysOf(context, tenant_id, kid);
     const headers = keyCaching(tenant_id !== undefined);
     if (format === "jwk") return { status: 200, body: document, headers };
+    if (document.keys.some((key) => key.kid === document.kid && key.revoked_at !== null))
+      throw revokedPem(document.kid);
     return { status: 200, text: publicKeyPem(document), content_type: PUBLIC_KEY_TYPE, headers };
   },
 });

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { readGivenKeys } from "../identity/given-keys.ts";
+import { HEADER } from "../identity/header-form.ts";
 import type { TrustedKeys } from "../identity/keys.ts";
 import type { MessageParts } from "../identity/mime-leaves.ts";
 import { comparable } from "../identity/normal-form.ts";
@@ -9,7 +10,7 @@ import { senderOf } from "../identity/sender.ts";
 import type { HeaderVerdict, IdentityReason, MessageVerdict } from "../identity/verdict.ts";
 import { verifyParsed } from "../identity/verify-message.ts";
 import { MODES } from "../oversight/modes.ts";
-import { keysOfSender } from "../store/identity-keys.ts";
+import { keysOfSender, keysOfTenant } from "../store/identity-keys.ts";
 import { agentId, flag, wholeNumber } from "./fields.ts";
 import { messageFields, messageOf, refineMessage } from "./message-to-verify.ts";
 import { defineOperation, type OperationContext } from "./operation.ts";
@@ -95,13 +96,6 @@ function givenKeys(key: NonNullable<Input["key"]>): Keys {
   }
 }
 
-async function keysFor({ env }: OperationContext, { key }: Input, message: MessageParts): Promise<Keys> {
-  if (key !== undefined) return givenKeys(key);
-  const from = senderOf(message);
-  const trusted = from === null ? null : await keysOfSender(env.DB, env, from);
-  return { trusted, source: "deployment", unreadable: null };
-}
-
 /** What is wrong with a signature that holds all the same. */
 const HOLDS: ReadonlySet<IdentityReason | null> = new Set([
   null,
@@ -119,14 +113,32 @@ function isSignedForSender({ headers, claim }: MessageVerdict, from: string | nu
   );
 }
 
+/** Whose keys a message says that it was signed with. Anyone may have the keys of any tenant. */
+function tenantNamed(message: MessageParts): string | null {
+  const { claim, identity_headers } = verifyParsed(message, null);
+  const named = claim?.tenant_id ?? identity_headers[HEADER.tenant.toLowerCase()];
+  return typeof named === "string" ? named : null;
+}
+
 /**
- * Checks with the keys there are. Whoever brings nothing that was signed for the From address is answered as if it were nobody's
- * here: with a made-up mail, or with one mail of a tenant and other Froms, they would find out which addresses are whose.
+ * What this deployment trusts for the From address, where the message was signed for it by a tenant here. Otherwise the address is
+ * not even looked for: with a made-up mail, or with one mail of a tenant and other Froms, whoever asks would find out, by the
+ * answer or by the time that it takes, which addresses are whose.
  */
-function judged(message: MessageParts, { trusted, source }: Keys): MessageVerdict {
-  const verdict = verifyParsed(message, trusted);
-  if (source === "given" || isSignedForSender(verdict, senderOf(message))) return verdict;
-  return verifyParsed(message, null);
+async function keysOfDeployment({ env }: OperationContext, message: MessageParts): Promise<TrustedKeys | null> {
+  const from = senderOf(message);
+  const tenant = tenantNamed(message);
+  if (from === null || tenant === null) return null;
+  const published = await keysOfTenant(env.DB, env, tenant);
+  if (!published || !isSignedForSender(verifyParsed(message, published), from)) return null;
+  const trusted = await keysOfSender(env.DB, env, from);
+  // Whose signature is told is the address's own tenant.
+  return trusted?.tenant_id === tenant ? trusted : null;
+}
+
+async function keysFor(context: OperationContext, { key }: Input, message: MessageParts): Promise<Keys> {
+  if (key !== undefined) return givenKeys(key);
+  return { trusted: await keysOfDeployment(context, message), source: "deployment", unreadable: null };
 }
 
 /** Says why there was no key, where the one that was given is none. */
@@ -155,7 +167,7 @@ export const verifyIdentity = defineOperation({
   async handler(context, asked) {
     const message = await messageOf(asked);
     const keys = await keysFor(context, asked, message);
-    const verdict = judged(message, keys);
+    const verdict = verifyParsed(message, keys.trusted);
     const results = applyPolicy(verdict, asked.policy ?? {}, new Date(context.now()));
     return {
       status: 200,

@@ -5,7 +5,7 @@ import type { DomainSigningKey, KeyDocument, PublicJwk, SigningKey, TrustedKeys 
 import { fingerprintOf } from "../identity/public-keys.ts";
 import { isId } from "../ids.ts";
 import type { DkimSigningKey } from "../mail/dkim-sign.ts";
-import { identityFacts, identityFactsOfSender } from "./identity-directory.ts";
+import { type IdentityFacts, identityFacts, identityFactsOfSender } from "./identity-directory.ts";
 import { callTenant } from "./mailbox-client.ts";
 import { deriveKeys, type MasterKeys, open, seal } from "./secrets.ts";
 
@@ -99,8 +99,25 @@ export async function keysOfSender(
   fromAddress: string,
 ): Promise<TrustedKeys | null> {
   const facts = await identityFactsOfSender(db, env.MAIL_DOMAIN, fromAddress);
-  if (!facts) return null;
-  const { tenant_id, keys, domains, ed25519 } = facts;
+  return facts && trustedKeys(facts);
+}
+
+/** @returns the P-256 keys that a tenant publishes, as anyone may have them; null for what is no tenant. Makes no key. */
+export async function keysOfTenant(
+  db: D1Database,
+  env: Pick<Env, "MAIL_DOMAIN">,
+  tenantId: string,
+): Promise<TrustedKeys | null> {
+  const facts = isId("ten", tenantId) ? await identityFacts(db, env.MAIL_DOMAIN, tenantId) : null;
+  return facts && trustedKeys({ ...facts, tenant_id: tenantId, ed25519: [] });
+}
+
+function trustedKeys({
+  tenant_id,
+  keys,
+  domains,
+  ed25519,
+}: IdentityFacts & Pick<TrustedKeys, "ed25519"> & { tenant_id: string }): TrustedKeys {
   return {
     tenant_id,
     p256: keys.map(({ public_jwk, kid, not_before, retired_at, revoked_at }) => ({

@@ -195,7 +195,7 @@ describe("a draft keeps whom and what it was written with", () => {
 
   test("through changes that name nobody, while one that does brings its own model", async () => {
     const { body } = await draft(tenant, { key: "by default", json: MESSAGE });
-    const same = await draft(tenant, { key: "of alice", json: { subject: "Other" } }, body.id);
+    const same = await draft(tenant, { key: "send", json: { subject: "Other" } }, body.id);
     expect(same.body).toMatchObject(whole);
     const named = await draft(tenant, { key: "send", json: { agent_id: "alice" } }, body.id);
     expect(named.body).toMatchObject({ agent_id: "alice", ...SONNET });
@@ -203,6 +203,22 @@ describe("a draft keeps whom and what it was written with", () => {
     expect(unknown.body).toMatchObject({ agent_id: "zoe", ...SONNET });
     const model = await draft(tenant, { key: "send", json: { model_id: "gpt-5" } }, body.id);
     expect(model.body).toMatchObject({ agent_id: "zoe", model_id: "gpt-5", model_provider: "anthropic" });
+  });
+
+  test("but for words of a key that is bound to another agent, which are that agent's, whoever sends them", async () => {
+    for (const json of [
+      { subject: "Other" },
+      { text: "Other" },
+      { attachments: [{ name: "a.txt", content_base64: "aGVsbG8=" }] },
+    ]) {
+      const { body } = await draft(tenant, { key: "by default", json: MESSAGE });
+      const tagged = await draft(tenant, { key: "of alice", json: { tags: ["seen"] } }, body.id);
+      expect(tagged.body).toMatchObject(whole);
+      const rewritten = await draft(tenant, { key: "of alice", json }, body.id);
+      expect(rewritten.body).toMatchObject({ agent_id: "alice", ...SONNET });
+      const sent = await sendDraft(tenant, body.id, "send");
+      expect(await metadataOf(tenant, sent.body.id)).toEqual({ agent_id: "alice", ...SONNET });
+    }
   });
 
   test.each<[string, string, Record<string, string>, string]>([

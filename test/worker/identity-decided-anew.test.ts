@@ -4,6 +4,7 @@ import { backoff } from "../../durable-objects/timers.ts";
 import { unwrap } from "../../src/errors.ts";
 import type { MessageVerdict } from "../../src/identity/verdict.ts";
 import { verifyMessage } from "../../src/identity/verify-message.ts";
+import { newId } from "../../src/ids.ts";
 import { keysOfSender } from "../../src/store/identity-keys.ts";
 import { decidedBy, hold, linkOf, shownBy, somebody } from "../support/approvals.ts";
 import {
@@ -108,21 +109,39 @@ describe("what the disclosure says", () => {
   });
 });
 
-test("an approval that was voided while the message was being sent is in no claim", async () => {
-  const box = await makeMailbox({ oversight_mode: "gated_send" });
-  const [first, later] = [outside("ok"), outside("once-451")];
-  const { id } = unwrap(await box.stub.submit(box.agent, submission(box, to(first, later))));
-  const request = { email_id: id, decision: "approve", reason: null, content_hash: null } as const;
-  unwrap(await decide(box, box.overseer, request));
-  await inObject(box, (object) =>
-    object.commit(() => {
-      const message = object.messages.get(id);
-      if (message.record.decision) message.record.decision.void = true;
-      object.messages.save(message);
-    }),
-  );
-  await loosen(box, { oversight_mode: "autonomous" });
-  await runAlarm(box);
-  const verdict = await newestAt(box, first);
-  expect(verdict.agent_metadata).toMatchObject({ approval_ref: null });
+describe("an approval that was voided while the message was being sent is in no claim, and neither is its mode", () => {
+  test.each<[string, Partial<TestMailbox["mailbox"]>, boolean, Record<string, unknown>]>([
+    [
+      "a looser mode lets it go",
+      { oversight_mode: "autonomous" },
+      false,
+      { oversight_mode: "autonomous", approval_ref: null, approval_kind: null },
+    ],
+    [
+      "its recipient was approved beforehand",
+      { oversight_mode: "gated_send" },
+      true,
+      { oversight_mode: "gated_send", approval_ref: expect.stringMatching(/^apr_/), approval_kind: "allowlist" },
+    ],
+  ])("%s", async (_what, change, isAllowed, expected) => {
+    const box = await makeMailbox({ oversight_mode: "gated_all" });
+    const address = outside("ok");
+    const { id } = unwrap(await box.stub.submit(box.agent, submission(box, to(address))));
+    const request = { email_id: id, decision: "approve", reason: null, content_hash: null } as const;
+    const { approval_ref } = unwrap(await decide(box, box.overseer, request));
+    await inObject(box, async (object) =>
+      object.commit(() => {
+        const message = object.messages.get(id);
+        if (message.record.decision) message.record.decision.void = true;
+        object.messages.save(message);
+        const allowed = { id: "alw_1", recipient: address, note: null, approval_ref: newId("apr", 0), created_at: "" };
+        if (isAllowed) object.addToAllowlist(allowed);
+      }),
+    );
+    await loosen(box, change);
+    await runAlarm(box);
+    const verdict = await newestAt(box, address);
+    expect(verdict.agent_metadata).toMatchObject(expected);
+    expect(verdict.agent_metadata?.approval_ref).not.toBe(approval_ref);
+  });
 });

@@ -113,6 +113,21 @@ describe("rotate_identity_key", () => {
     await expect(keySet({ alg: "ES256", kid: old })).rejects.toThrow(/no applicable key/);
   });
 
+  test("gives no PEM of a revoked key, since nothing in one says so; its document does", async () => {
+    const tenant = await makeTenant();
+    const old = (await documentOf(tenant)).kid;
+    const pemOf = (kid: string) => call<string>(`/v1/identity/public-key?tenant_id=${tenant.id}&kid=${kid}&format=pem`);
+    expect((await pemOf(old)).status).toBe(200);
+    await withCode(tenant, ROTATE, { key: keyOf(tenant, "admin"), json: { revoke: true } });
+    const refused = await pemOf(old);
+    expect(refused).toMatchObject({ status: 409, body: { code: "wrong_state" } });
+    expect(refused.headers.get("cache-control")).toBe("no-store");
+    const { kid, keys } = await documentOf(tenant, `&kid=${old}`);
+    expect(kid).toBe(old);
+    expect(keys.find((key) => key.kid === old)?.revoked_at).toEqual(expect.any(String));
+    expect((await pemOf((await documentOf(tenant)).kid)).status).toBe(200);
+  });
+
   test("is refused to other scopes, bound keys and other tenants' kids, and changes nothing then", async () => {
     const before = [await documentOf(home), await documentOf(other)];
     for (const key of ["read", "send", "oversight"])

@@ -11,10 +11,10 @@ import { KID, PUBLIC_JWK, type SignedMailOptions, signedMail } from "../support/
 let tenant: TestTenant;
 let calls = 0;
 
-async function ask(raw: string): Promise<unknown> {
+async function ask(raw: string, world = env): Promise<unknown> {
   calls += 1;
   const headers = { "cf-connecting-ip": `10.9.${calls >> 8}.${calls & 255}` };
-  const { status, body } = await call<unknown>("/v1/identity/verify", { json: { raw }, headers });
+  const { status, body } = await call<unknown>("/v1/identity/verify", { json: { raw }, headers, env: world });
   expect(status).toBe(200);
   return body;
 }
@@ -69,6 +69,49 @@ describe("the answer about a forged message is the same", () => {
     const [somebodys, nobodys] = [await ask(await forge(other)), await ask(await forge(nobody))];
     expect(somebodys).toMatchObject({ verified: false });
     expect(blank(somebodys, other)).toEqual(blank(nobodys, nobody));
+  });
+});
+
+/** @returns the statements that an answer took. */
+async function statementsFor(raw: string): Promise<string[]> {
+  const statements: string[] = [];
+  const DB = new Proxy(env.DB, {
+    get(db, name) {
+      const value: unknown = Reflect.get(db, name, db);
+      if (typeof value !== "function") return value;
+      return (...given: unknown[]) => {
+        if (name === "prepare") statements.push(String(given[0]));
+        return value.apply(db, given);
+      };
+    },
+  });
+  await ask(raw, { ...env, DB });
+  return statements;
+}
+
+describe("nothing can be told from the time that it takes, since the address is not looked for", () => {
+  const ofAddress = /WHERE (?:address|domain) = /;
+
+  test.each(FORGERIES)("%s: the same statements, whoever's the address is", async (_what, forge) => {
+    const other = tenant.mailboxes[1]?.address ?? "";
+    const nobody = `${localPart("nobody")}@${env.MAIL_DOMAIN}`;
+    const statements = await statementsFor(await forge(other));
+    expect(statements).toEqual(await statementsFor(await forge(nobody)));
+    expect(statements.filter((statement) => ofAddress.test(statement))).toEqual([]);
+  });
+
+  test("before somebody here has signed for it", async () => {
+    expect((await statementsFor(await genuine())).some((statement) => ofAddress.test(statement))).toBe(true);
+  });
+});
+
+test("what another tenant signed for an address that is not its own is nobody's", async () => {
+  const other = await makeTenant();
+  const mail = await genuine({ content: { from: { name: null, address: other.mailbox.address } } });
+  expect(await ask(mail)).toMatchObject({
+    verified: false,
+    key: null,
+    headers: [{ reason: "key_unknown" }, { reason: "key_unknown" }, { reason: "key_unknown" }],
   });
 });
 

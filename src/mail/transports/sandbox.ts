@@ -4,7 +4,8 @@ import type { Transport } from "./transport.ts";
 export function sandbox(): Transport {
   return {
     name: "sandbox",
-    preserves_bytes: true,
+    // No recipient's server gets any, so nothing is signed: a signature of what nobody was to have would be a real one.
+    preserves_bytes: false,
     async deliver(envelope) {
       return envelope.to.map((recipient) => ({
         recipient,
