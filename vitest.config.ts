@@ -12,8 +12,11 @@ const { cloudflareTest, readD1Migrations } = await import("@cloudflare/vitest-pl
 
 const path = (name: string) => join(import.meta.dirname, name);
 
+/** Puts mocks in the place of what it does not play, which no other file may meet, and takes as long as all others together. */
+const OVERSIGHT_MODEL = "test/worker/oversight-model.test.ts";
+
 /** Tests in workerd, with real D1, R2 and Durable Objects, and an SMTP relay that runs beside them. */
-function inWorkerd(name: string, include: string): TestProjectConfiguration {
+function inWorkerd(name: string, include: string, exclude: string[] = []): TestProjectConfiguration {
   return {
     plugins: [
       cloudflareTest(async ({ inject }) => ({
@@ -44,6 +47,7 @@ function inWorkerd(name: string, include: string): TestProjectConfiguration {
     test: {
       name,
       include: [include],
+      exclude,
       setupFiles: ["test/worker/apply-migrations.ts"],
       globalSetup: ["test/worker/global-setup.ts"],
       testTimeout: 20_000,
@@ -58,7 +62,8 @@ export default defineConfig({
   test: {
     projects: [
       { test: { name: "unit", include: ["test/unit/**/*.test.{ts,tsx}"] } },
-      inWorkerd("worker", "test/worker/**/*.test.{ts,tsx}"),
+      inWorkerd("worker", "test/worker/**/*.test.{ts,tsx}", [OVERSIGHT_MODEL]),
+      inWorkerd("model", OVERSIGHT_MODEL),
       inWorkerd("bench", "bench/**/*.bench.ts"),
       {
         test: {
