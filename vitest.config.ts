@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { defineConfig, type TestProjectConfiguration } from "vitest/config";
 import { writeBundles } from "./clients/typescript/build.js";
@@ -60,6 +61,8 @@ function inWorkerd(name: string, include: string, exclude: string[] = []): TestP
 
 export default defineConfig({
   test: {
+    // vitest leaves one core free, which on a machine with two would leave the model and all the others to one.
+    maxWorkers: availableParallelism(),
     projects: [
       { test: { name: "unit", include: ["test/unit/**/*.test.{ts,tsx}"] } },
       inWorkerd("worker", "test/worker/**/*.test.{ts,tsx}", [OVERSIGHT_MODEL]),
