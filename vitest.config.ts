@@ -13,11 +13,8 @@ const { cloudflareTest, readD1Migrations } = await import("@cloudflare/vitest-pl
 
 const path = (name: string) => join(import.meta.dirname, name);
 
-/** Puts mocks in the place of what it does not play, which no other file may meet, and takes as long as all others together. */
-const OVERSIGHT_MODEL = "test/worker/oversight-model.test.ts";
-
 /** Tests in workerd, with real D1, R2 and Durable Objects, and an SMTP relay that runs beside them. */
-function inWorkerd(name: string, include: string, exclude: string[] = []): TestProjectConfiguration {
+function inWorkerd(name: string, include: string): TestProjectConfiguration {
   return {
     plugins: [
       cloudflareTest(async ({ inject }) => ({
@@ -48,25 +45,21 @@ function inWorkerd(name: string, include: string, exclude: string[] = []): TestP
     test: {
       name,
       include: [include],
-      exclude,
       setupFiles: ["test/worker/apply-migrations.ts"],
       globalSetup: ["test/worker/global-setup.ts"],
       testTimeout: 20_000,
       hookTimeout: 30_000,
-      // Each file's tests make tenants and mailboxes of their own; a fresh workerd for each file took four times as long.
-      isolate: false,
     },
   };
 }
 
 export default defineConfig({
   test: {
-    // vitest leaves one core free, which on a machine with two would leave the model and all the others to one.
+    // vitest leaves one core free, which on a machine with two leaves one.
     maxWorkers: availableParallelism(),
     projects: [
       { test: { name: "unit", include: ["test/unit/**/*.test.{ts,tsx}"] } },
-      inWorkerd("worker", "test/worker/**/*.test.{ts,tsx}", [OVERSIGHT_MODEL]),
-      inWorkerd("model", OVERSIGHT_MODEL),
+      inWorkerd("worker", "test/worker/**/*.test.{ts,tsx}"),
       inWorkerd("bench", "bench/**/*.bench.ts"),
       {
         test: {
