@@ -12,7 +12,7 @@ import { type RunningWorld, startWorld } from "../../dev/world.ts";
 import { pageHeaders } from "../../src/doors/approve/headers.ts";
 import type { SendAnswer } from "../../src/operations/shapes.ts";
 import { killAll } from "../e2e/processes.ts";
-import { DESK, expectUsable, keepPictures, launchChromium, PHONE, withPage } from "../support/chromium.ts";
+import { DESK, expectUsable, follow, keepPictures, launchChromium, PHONE, withPage } from "../support/chromium.ts";
 import { PAGES } from "../support/console-pages.tsx";
 
 // The console in a real browser: every page can be used by everybody, on a phone and on a desk, in both colour schemes, without
@@ -110,7 +110,7 @@ describe("a person in a whole world", () => {
     await page.goto(world.console_url);
     await page.getByLabel("Your email address").fill(world.approver_email);
     const before = (await mailTo(world.outbox_dir, world.approver_email)).length;
-    await page.getByRole("button", { name: "Send me a link" }).click();
+    await follow(page, page.getByRole("button", { name: "Send me a link" }));
     expect(await page.getByRole("heading", { level: 1 }).textContent()).toBe("Look into your inbox");
     const link = await until("the mail with the link", async () => {
       const mails = (await mailTo(world.outbox_dir, world.approver_email)).slice(before);
@@ -118,7 +118,7 @@ describe("a person in a whole world", () => {
       return texts.find((text) => text !== undefined) ?? null;
     });
     await page.goto(link);
-    await page.getByRole("button", { name: "Sign in" }).click();
+    await follow(page, page.getByRole("button", { name: "Sign in" }));
     expect(await page.getByRole("heading", { level: 1 }).textContent()).toBe("What waits for you");
   }
 
@@ -133,20 +133,20 @@ describe("a person in a whole world", () => {
       const [cookie] = await context.cookies();
       expect(cookie).toMatchObject({ name: "multimail_console", httpOnly: true, sameSite: "Lax", secure: false });
       for (const subject of ["First offer", "Second offer"]) await page.getByLabel(`Select ${subject}`).check();
-      await page.getByRole("button", { name: "Approve selected" }).click();
+      await follow(page, page.getByRole("button", { name: "Approve selected" }));
       expect(await page.locator(".lede").textContent()).toBe("2 approved.");
-      await page.getByRole("link", { name: "Back to the queue" }).click();
+      await follow(page, page.getByRole("link", { name: "Back to the queue" }));
       expect(await page.locator(".item").count()).toBe(1);
 
-      await page.getByRole("link", { name: "Third offer" }).click();
+      await follow(page, page.getByRole("link", { name: "Third offer" }));
       await page.getByText("Change it before it is sent").click();
       await page.getByLabel("Subject").fill("Third and better offer");
-      await page.getByRole("button", { name: /^Approve with these changes/ }).click();
+      await follow(page, page.getByRole("button", { name: /^Approve with these changes/ }));
       expect(await page.getByRole("heading", { level: 1 }).textContent()).toBe("Approved");
-      await page.getByRole("link", { name: "Back to the queue" }).click();
+      await follow(page, page.getByRole("link", { name: "Back to the queue" }));
       expect(await page.locator("main").textContent()).toContain("Nothing waits for you here.");
 
-      await page.getByRole("button", { name: "Sign out", exact: true }).click();
+      await follow(page, page.getByRole("button", { name: "Sign out", exact: true }));
       expect(await context.cookies()).toEqual([]);
       await page.goBack();
       await page.reload();

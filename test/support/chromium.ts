@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { type Browser, type BrowserContext, chromium, type Locator, type Page } from "playwright-core";
 import { expect } from "vitest";
 
 /** A real browser for tests: what a page looks like in it, and whether everybody can use it. */
@@ -40,6 +40,13 @@ export async function withPage<T>(
   } finally {
     await context.close();
   }
+}
+
+/** Clicks what leads to another page, and waits for that page: what is counted at once might be counted on the old one. */
+export async function follow(page: Page, link: Locator): Promise<void> {
+  const loaded = page.waitForEvent("domcontentloaded");
+  await link.click();
+  await loaded;
 }
 
 const LOOKS = [
