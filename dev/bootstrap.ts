@@ -116,8 +116,17 @@ async function writeZones(file: string, zones: ZoneData): Promise<void> {
   await writeFile(file, `${JSON.stringify(zones, null, 2)}\n`);
 }
 
+/** Since when everyone outside has their domain, and we have ours. */
+const REGISTERED: Readonly<Record<string, string>> = {
+  [CUSTOMER_DOMAIN]: "2009-04-17T08:00:00Z",
+  [EVIL_DOMAIN]: "2026-11-01T08:00:00Z",
+};
+
 /** Writes the zones file with everyone outside, if there is none: edits made by hand are kept over a restart. */
 export async function ensureZones(paths: WorldPaths): Promise<void> {
+  if (!existsSync(paths.registrations)) {
+    await writeFile(paths.registrations, `${JSON.stringify(REGISTERED, null, 2)}\n`);
+  }
   if (existsSync(paths.zones)) return;
   await writeZones(paths.zones, outsideZones(await loadSenders(paths)));
 }

@@ -15,6 +15,8 @@ export interface WorldPaths {
   /** MASTER_KEY, SETUP_TOKEN and DEV_TOKEN, as dotenv. */
   secrets: string;
   zones: string;
+  /** Since when domains are registered, for RDAP. */
+  registrations: string;
   outbox: string;
   senders: string;
   state: string;
@@ -48,6 +50,7 @@ export function worldPaths(dir: string): WorldPaths {
     tenant: below("tenant.json"),
     secrets: below(".dev.vars"),
     zones: below("zones.json"),
+    registrations: below("registrations.json"),
     outbox: below("outbox"),
     senders: below("senders"),
     state: below("state"),

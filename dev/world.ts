@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { APPROVER, ensureTenant, ensureZones, MAIL_DOMAIN, OPERATOR, RECEIVED_BY } from "./bootstrap.ts";
 import { startDnsOverHttps } from "./dns-over-https-server.ts";
 import { LOOPBACK, listenOnLoopback } from "./listen.ts";
+import { startRdap } from "./rdap-server.ts";
 import { runWorker } from "./run-worker.ts";
 import { type HandOver, type InboundCopy, startInboundSmtp, withReceivedLine } from "./smtp-inbound.ts";
 import { startOutboundSmtp } from "./smtp-outbound.ts";
@@ -27,6 +28,15 @@ export interface WorldOptions {
   handlesSignals?: boolean;
   /** Hears what a person should know, one sentence at a time. */
   say?: (sentence: string) => void;
+  /** Takes the worker's mail in place of the world's own relay. */
+  relay?: Relay;
+}
+
+/** An SMTP server that is not the world's; it runs when the first mail leaves. */
+export interface Relay {
+  host: string;
+  port: number;
+  security: "none" | "starttls" | "tls";
 }
 
 export interface RunningWorld {
@@ -130,6 +140,8 @@ export async function startWorld(options: WorldOptions): Promise<RunningWorld> {
     await ensureZones(paths);
     const dns = await startDnsOverHttps(new ZonesFile(paths.zones, say));
     teardown.add(() => dns.close());
+    const rdap = await startRdap(paths.registrations);
+    teardown.add(() => rdap.close());
     const port = await choosePort(options.port);
     const baseUrl = `http://${LOOPBACK}:${port}`;
     const client = devClient(baseUrl, secrets.DEV_TOKEN);
@@ -148,6 +160,7 @@ export async function startWorld(options: WorldOptions): Promise<RunningWorld> {
       now,
     });
     teardown.add(() => outbound.close());
+    const relay: Relay = options.relay ?? { host: LOOPBACK, port: outbound.port, security: "none" };
     const worker = await runWorker({
       configFile: join(ROOT, "wrangler.toml"),
       entrypoint: join(ROOT, "dev", "worker.ts"),
@@ -160,12 +173,13 @@ export async function startWorld(options: WorldOptions): Promise<RunningWorld> {
         PUBLIC_URL: baseUrl,
         MAIL_DOMAIN,
         DOH_URL: dns.url,
+        RDAP_URL: rdap.url,
         INBOUND_RECEIVED_BY: RECEIVED_BY,
         INBOUND_MX: RECEIVED_BY,
         TRANSPORT: "smtp",
-        SMTP_HOST: LOOPBACK,
-        SMTP_PORT: String(outbound.port),
-        SMTP_SECURITY: "none",
+        SMTP_HOST: relay.host,
+        SMTP_PORT: String(relay.port),
+        SMTP_SECURITY: relay.security,
       },
     });
     teardown.add(() => worker.stop());

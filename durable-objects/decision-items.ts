@@ -6,6 +6,7 @@ import type { Mode } from "../src/oversight/modes.ts";
 import type { Reason } from "../src/oversight/policy.ts";
 import type { RequestStatus } from "../src/oversight/request-transitions.ts";
 import type { Status } from "../src/oversight/statuses.ts";
+import type { ShownOriginal } from "./mailbox/forward-content.ts";
 
 /** What people see of an item that waits, and what they answer: the shapes between the mailbox object and the pages. */
 
@@ -55,6 +56,8 @@ interface CommonItem {
 export interface MessageItem extends CommonItem {
   kind: "send" | "inbound";
   content: MessageContent;
+  /** The message that it passes on; left out where it passes on none. */
+  forwarded?: ShownOriginal;
   /** Submitted by an `mm_test_` key: approved or not, it ends in the sandbox. */
   test: boolean;
   metadata: Record<string, unknown>;

@@ -213,10 +213,10 @@ export abstract class Ledger extends DurableObject<Env> {
     const { log, tenant_id } = this.established;
     const page = this.commit(() => {
       const done = resealPage(this.sql, this.env, this.sealedTables, tenant_id, position);
-      const { identity_keys, data_keys } = done.resealed;
-      if (identity_keys + data_keys > 0) {
+      const { dkim_keys, identity_keys, data_keys } = done.resealed;
+      if (dkim_keys + identity_keys + data_keys > 0) {
         const type = log === tenant_id ? "tenant" : "mailbox";
-        const detail = { identity_keys, data_keys };
+        const detail = { dkim_keys, identity_keys, data_keys };
         this.append({ actor: OPERATOR, action: "master_key.resealed", resource: { type, id: log }, detail });
       }
       return done;

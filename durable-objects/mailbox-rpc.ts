@@ -1,9 +1,14 @@
 import type { Outcome } from "../src/errors.ts";
 import type { Receipt } from "../src/identity/receipt.ts";
+import type { DomainIntelligence } from "../src/intelligence/domain-facts.ts";
+import type { ProviderEvent } from "../src/mail/cloudflare-email-events.ts";
+import type { DeliveryReport } from "../src/mail/delivery-report.ts";
+import type { FeedbackReport } from "../src/mail/feedback-report.ts";
 import type { MailAddress, ReceivedMessage, StoredAttachment } from "../src/mail/message.ts";
 import type {
   AllowlistEntry,
   Decision,
+  DomainReport,
   Draft,
   DryRun,
   Email,
@@ -21,6 +26,7 @@ import type { Policy } from "../src/oversight/rules/policy-type.ts";
 import type { Status } from "../src/oversight/statuses.ts";
 import type { ResealedPage, ResealRequest } from "../src/store/resealing.ts";
 import type { DecisionItem, EditedBody, LinkView, PersonDecision } from "./decision-items.ts";
+import type { Original } from "./mailbox/forward-original.ts";
 
 export type {
   DecisionItem,
@@ -61,8 +67,11 @@ export interface MailboxRpc {
     page: { limit: number; cursor: string | null },
   ): Promise<Outcome<{ drafts: Draft[]; cursor: string | null }>>;
   draft(caller: Caller, draftId: string): Promise<Outcome<Draft>>;
-  /** Submits a draft under its own id; it is gone then, and sending it again answers the same. */
-  sendDraft(caller: Caller, draftId: string): Promise<Outcome<SendAnswer>>;
+  /**
+   * Submits a draft under its own id; it is gone then, and sending it again answers the same.
+   * @param lookUp as `Submission.look_up`.
+   */
+  sendDraft(caller: Caller, draftId: string, lookUp?: true): Promise<Outcome<SendAnswer>>;
   deleteDraft(caller: Caller, draftId: string): Promise<Outcome<Draft>>;
   policy(caller: Caller): Promise<Outcome<Policy>>;
   /** As `update`, for the policy. */
@@ -97,6 +106,8 @@ export interface MailboxRpc {
   ): Promise<Outcome<UpgradeRequest>>;
   /** Makes the change of an upgrade request, once the operator's code was redeemed for these very words. */
   applyUpgrade(caller: Caller, pendingId: string, approvedWords: string): Promise<Outcome<Mailbox>>;
+  /** Looks up one domain, once the mode or a human allows it. Durable before the first query leaves: who asked, and by which approval. */
+  checkDomain(caller: Caller, domain: string): Promise<Outcome<DomainReport>>;
   /** What the mailbox did in the last 30 days. */
   trackRecord(caller: Caller): Promise<Outcome<MailboxRecord>>;
   list(caller: Caller, query: InboxQuery): Promise<Outcome<EmailPage>>;
@@ -145,13 +156,52 @@ export interface MailboxRpc {
   revokeLinks(tokenHashes: string[], reason: string): Promise<number>;
   /**
    * Stores an inbound message. Durable when it returns. A message with a known fingerprint is not stored again.
-   * @returns null if there is no such mailbox or it takes no mail.
+   * @returns null if there is no such mailbox or it takes no mail. `refused`: it was not stored, and the sender's server is answered so.
    */
-  receive(message: ReceivedMessage): Promise<{ email_id: string; duplicate: boolean; status: Status } | null>;
+  receive(
+    message: ReceivedMessage,
+  ): Promise<{ email_id: string; duplicate: boolean; status: Status; refused?: string } | null>;
+  /**
+   * Takes a report about a message of ours (a bounce, a complaint) for the one recipient whose return path it came to. Durable when
+   * it returns. `repeated`: it is known, or there were too many; `unknown`: there is no such message or recipient. Neither changes anything
+   * or refers to `raw_key`.
+   */
+  takeReturned(returned: ReturnedMail): Promise<ReturnedOutcome>;
+  /** Takes an event of the provider that delivered a message, as `takeReturned` takes a report; about a copy by its id there. */
+  takeProviderEvent(event: ProviderEvent): Promise<ReturnedOutcome>;
+  /** What the page of an unsubscribe link shows; null where it leads nowhere. Changes nothing. */
+  openUnsubscribe(emailId: string, position: number | null): Promise<UnsubscribeView | null>;
+  /**
+   * Unsubscribes one recipient, by position or by an address that somebody typed; one that did not get the message changes nothing.
+   * Durable when it returns. @returns false where the link leads nowhere.
+   */
+  unsubscribe(emailId: string, whom: number | string): Promise<boolean>;
   /** Brings a page of its data keys under the current MASTER_KEY. Repeating it is harmless. */
   reseal(request: ResealRequest): Promise<Outcome<ResealedPage>>;
   /** Answers if the object runs and its storage can be read; writes nothing, whatever the object's name. */
   ping(): Promise<true>;
+}
+
+/** A report about one recipient of a message, as it was read. */
+export interface ReturnedMail {
+  email_id: string;
+  /** The recipient's place in the envelope. */
+  position: number;
+  /** Where it lies in R2 as it came; null of an event, which has no bytes. */
+  raw_key: string | null;
+  /** Of the report itself, or the event's id. */
+  rfc_message_id: string | null;
+  report:
+    | { kind: "delivery"; report: DeliveryReport }
+    | { kind: "feedback"; type: string; means: FeedbackReport["means"] };
+}
+export type ReturnedOutcome = "recorded" | "repeated" | "unknown";
+
+/** What the page of an unsubscribe link shows. */
+export interface UnsubscribeView {
+  from: MailAddress;
+  /** Whom the link is for, masked; null: everybody, so that the page asks. */
+  recipient: string | null;
 }
 
 /** A change that loosens waits for the operator's code; `change` says it in words. */
@@ -177,7 +227,11 @@ export type MailboxChange = Partial<
     | "identity_format"
     | "auto_cc"
     | "auto_bcc"
+    | "forward_inbound"
+    | "forward_rules"
     | "signature_block"
+    | "dmarc_fail_action"
+    | "trusted_arc_sealers"
     | "oversight_keys_may_decide"
     | "is_active"
   >
@@ -192,6 +246,9 @@ export interface MessageChange {
   bcc?: MailAddress[];
   /** ISO 8601; null: at once. */
   send_at?: string | null;
+  /** As in a submission. */
+  look_up?: true;
+  intelligence?: DomainIntelligence | null;
 }
 
 /** A message that is not asked to leave yet. Its id becomes the message's. */
@@ -252,6 +309,14 @@ export interface Submission {
   template: { id: string; version: number; approval_ref: string; allowed_domains: string[] | null } | null;
   /** `digest` is the SHA-256 of the canonical input without the key. */
   idempotency: { key: string; digest: string } | null;
+  /** The message that it passes on. */
+  forward?: { email_id: string };
+  /** What was read of that message: the object's own, whatever a caller says. */
+  original?: Original | null;
+  /** The recipients' domains are looked up before it is judged. What no agent asked for needs none. */
+  look_up?: true;
+  /** What was found of them: the object's own, whatever a caller says. */
+  intelligence?: DomainIntelligence | null;
 }
 
 export interface InboxQuery {

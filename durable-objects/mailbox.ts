@@ -2,10 +2,13 @@ import type { Env } from "../src/env.ts";
 import type { Outcome, Refusal } from "../src/errors.ts";
 import { accepted, refused } from "../src/errors.ts";
 import type { Receipt } from "../src/identity/receipt.ts";
+import type { DomainIntelligence } from "../src/intelligence/domain-facts.ts";
+import type { ProviderEvent } from "../src/mail/cloudflare-email-events.ts";
 import type { ReceivedMessage, StoredAttachment } from "../src/mail/message.ts";
 import type {
   AllowlistEntry,
   Decision,
+  DomainReport,
   Draft,
   DryRun,
   EmailSummary,
@@ -18,6 +21,7 @@ import type {
 import type { Caller, Person, Scope } from "../src/oversight/caller.ts";
 import type { Policy } from "../src/oversight/rules/policy-type.ts";
 import { projectMailbox } from "../src/store/mailbox-projection.ts";
+import type { SendingTerms } from "../src/store/suppressions.ts";
 import { projectTemplate } from "../src/store/template-projection.ts";
 import { SYSTEM } from "./ledger.ts";
 import { cancel, mark, tag, untag } from "./mailbox/annotate.ts";
@@ -28,24 +32,31 @@ import { decideByKey } from "./mailbox/decide.ts";
 import { deliver } from "./mailbox/delivery.ts";
 import { deleteDraft, discardFile, listDrafts, readDraft, saveDraft } from "./mailbox/drafts.ts";
 import { sendDue } from "./mailbox/due.ts";
-import { editAsAuthor } from "./mailbox/edit.ts";
+import { editAsAuthor, recipientsAfterEdit } from "./mailbox/edit.ts";
 import { expirePending } from "./mailbox/expire.ts";
+import { FORWARD, forwardArrival } from "./mailbox/forward-arrivals.ts";
+import { originalFor } from "./mailbox/forward-original.ts";
 import { findItem } from "./mailbox/held-item.ts";
+import { checkDomain, KNOWN_DOMAIN, lookUpRecipients, permitCheck, tellKnownDomain } from "./mailbox/intelligence.ts";
 import { decideByLink, openLink, revokeLinks } from "./mailbox/links.ts";
 import type { Message } from "./mailbox/messages.ts";
 import { indexPending, indexPendingNow, isPending, withPatience } from "./mailbox/pending.ts";
 import { copyOverseer, notifyApprover, sendDigest, tellFallBack } from "./mailbox/people.ts";
 import { decideInSession, itemsFor, openItem } from "./mailbox/person-decisions.ts";
 import { allow, disallow, listAllowlist, setPolicy } from "./mailbox/policy-settings.ts";
+import { takeProviderEvent } from "./mailbox/provider-events.ts";
 import { attachment, identityReceipt, list, pendingItems, read, tags, thread } from "./mailbox/reading.ts";
 import { receive } from "./mailbox/receive.ts";
-import { sendDraft } from "./mailbox/send-draft.ts";
+import { TROUBLE, takeReturned, tellTenant } from "./mailbox/returned-mail.ts";
+import { completeDraft, draftedSubmission, sendDraft } from "./mailbox/send-draft.ts";
 import { scopesFor, update } from "./mailbox/settings.ts";
-import { judgeSubmission, submit } from "./mailbox/submit.ts";
+import { judgeSubmission, recipientsToLookUp, submit } from "./mailbox/submit.ts";
 import { sweepStore } from "./mailbox/sweep.ts";
 import { takeBackLater } from "./mailbox/take-back.ts";
 import { readTemplates } from "./mailbox/template-list.ts";
 import { approvedTemplate, deleteTemplate, findTemplate, propose, readTemplate } from "./mailbox/templates.ts";
+import { termsFor } from "./mailbox/terms.ts";
+import { openUnsubscribe, unsubscribe } from "./mailbox/unsubscribe.ts";
 import { applyUpgrade, requestUpgrade } from "./mailbox/upgrades.ts";
 import { waitFor } from "./mailbox/wait-for.ts";
 import type {
@@ -62,9 +73,12 @@ import type {
   NewTemplate,
   PersonDecision,
   ReadOptions,
+  ReturnedMail,
+  ReturnedOutcome,
   StoredEmail,
   Submission,
   ThreadPage,
+  UnsubscribeView,
   UpdateAnswer,
   UpgradeRequest,
 } from "./mailbox-rpc.ts";
@@ -87,6 +101,9 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
     "fell_back",
     "discard",
     "sweep",
+    FORWARD,
+    KNOWN_DOMAIN,
+    TROUBLE,
   ]);
 
   private readonly timerWork: Readonly<Record<string, (timer: Timer) => Promise<void> | void>> = {
@@ -105,6 +122,9 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
     template: (timer) => this.projectTemplate(timer.ref),
     discard: (timer) => discardFile(this, timer),
     sweep: () => this.sweep(),
+    [FORWARD]: (timer) => forwardArrival(this, timer),
+    [KNOWN_DOMAIN]: (timer) => tellKnownDomain(this, timer),
+    [TROUBLE]: (timer) => tellTenant(this, timer),
   };
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -156,17 +176,38 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
     return this.serve(caller, ANYONE, () => accepted(this.rules()));
   }
 
-  async submit(caller: Caller, submission: Submission): Promise<Outcome<SendAnswer>> {
-    return this.answerIndexed(this.serve(caller, ["send"], () => submit(this, caller, submission)));
+  async submit(caller: Caller, asked: Submission): Promise<Outcome<SendAnswer>> {
+    const read = await this.withOriginal(caller, asked);
+    if (!read.ok) return read;
+    const submission = read.value;
+    const terms = await this.termsOf(caller, () => submission);
+    const intelligence = await this.lookUp(caller, submission, () =>
+      recipientsToLookUp(this, caller, submission, terms),
+    );
+    return this.answerIndexed(
+      this.serve(caller, ["send"], () => submit(this, caller, { ...submission, intelligence }, { terms })),
+    );
   }
 
-  async judge(caller: Caller, submission: Submission): Promise<Outcome<DryRun>> {
-    return this.serve(caller, ["send"], () => judgeSubmission(this, submission));
+  async judge(caller: Caller, asked: Submission): Promise<Outcome<DryRun>> {
+    const read = await this.withOriginal(caller, asked);
+    if (!read.ok) return read;
+    const submission = read.value;
+    const terms = await this.termsOf(caller, () => submission);
+    const recipients = () => recipientsToLookUp(this, caller, submission, terms);
+    const intelligence = await this.lookUp(caller, submission, recipients, { remembered_only: true });
+    return this.serve(caller, ["send"], () => judgeSubmission(this, { ...submission, intelligence }, terms));
   }
 
   async edit(caller: Caller, emailId: string, change: MessageChange): Promise<Outcome<SendAnswer>> {
+    const intelligence = await this.lookUp(caller, change, () => {
+      const found = this.visibleMessage(caller, emailId);
+      return found.ok ? recipientsAfterEdit(this, caller, found.value, change) : [];
+    });
     return this.answerIndexed(
-      this.withMessage(caller, ["send"], emailId, (message) => editAsAuthor(this, caller, message, change)),
+      this.withMessage(caller, ["send"], emailId, (message) =>
+        editAsAuthor(this, caller, message, { ...change, intelligence }),
+      ),
     );
   }
 
@@ -193,8 +234,15 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
     return this.indexed(this.serve(caller, ["read", "send"], () => readDraft(this, caller, draftId)));
   }
 
-  async sendDraft(caller: Caller, draftId: string): Promise<Outcome<SendAnswer>> {
-    return this.answerIndexed(this.serve(caller, ["send"], () => sendDraft(this, caller, draftId)));
+  async sendDraft(caller: Caller, draftId: string, lookUp?: true): Promise<Outcome<SendAnswer>> {
+    const terms = await this.termsOf(caller, () => draftedSubmission(this, draftId));
+    const intelligence = await this.lookUp(caller, lookUp ? { look_up: lookUp } : {}, () => {
+      const submission = completeDraft(this, caller, draftId);
+      return submission ? recipientsToLookUp(this, caller, submission, terms) : [];
+    });
+    return this.answerIndexed(
+      this.serve(caller, ["send"], () => sendDraft(this, caller, draftId, { terms, intelligence })),
+    );
   }
 
   async deleteDraft(caller: Caller, draftId: string): Promise<Outcome<Draft>> {
@@ -257,6 +305,12 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
     const outcome = this.serve(caller, ["send", "admin"], () => applyUpgrade(this, caller, pendingId, approvedWords));
     if (outcome.ok) await this.indexIfTimed(pendingId);
     return outcome;
+  }
+
+  async checkDomain(caller: Caller, domain: string): Promise<Outcome<DomainReport>> {
+    const permitted = this.serve(caller, ["send"], () => permitCheck(this, caller, domain));
+    if (!permitted.ok) return this.indexed(permitted);
+    return accepted(await checkDomain(this, caller, permitted.value));
   }
 
   async trackRecord(caller: Caller): Promise<Outcome<MailboxRecord>> {
@@ -367,13 +421,34 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
 
   async receive(
     message: ReceivedMessage,
-  ): Promise<{ email_id: string; duplicate: boolean; status: Message["status"] } | null> {
+  ): Promise<{ email_id: string; duplicate: boolean; status: Message["status"]; refused?: string } | null> {
     if (!this.established) return null;
     const received = receive(this, message);
-    if (received && !received.duplicate && isPending(this.messages.get(received.email_id))) {
+    if (
+      received &&
+      received.refused === undefined &&
+      !received.duplicate &&
+      isPending(this.messages.get(received.email_id))
+    ) {
       await indexPendingNow(this, received.email_id);
     }
     return received;
+  }
+
+  async takeReturned(returned: ReturnedMail): Promise<ReturnedOutcome> {
+    return this.established ? takeReturned(this, returned) : "unknown";
+  }
+
+  async takeProviderEvent(event: ProviderEvent): Promise<ReturnedOutcome> {
+    return this.established ? takeProviderEvent(this, event) : "unknown";
+  }
+
+  async openUnsubscribe(emailId: string, position: number | null): Promise<UnsubscribeView | null> {
+    return this.established ? openUnsubscribe(this, emailId, position) : null;
+  }
+
+  async unsubscribe(emailId: string, whom: number | string): Promise<boolean> {
+    return this.established ? unsubscribe(this, emailId, whom) : false;
   }
 
   async ping(): Promise<true> {
@@ -385,6 +460,34 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
   private serve<T>(caller: Caller, scopes: readonly Scope[], work: () => Outcome<T>): Outcome<T> {
     const refusal: Refusal | null = this.whyNotAdmitted(caller, scopes);
     return refusal ? { ok: false, refusal } : work();
+  }
+
+  /** A submission with what was read of the message that it forwards, for a caller who may send. Read before the transaction, too. */
+  private async withOriginal(caller: Caller, submission: Submission): Promise<Outcome<Submission>> {
+    const refusal = this.whyNotAdmitted(caller, ["send"]);
+    if (refusal) return { ok: false, refusal };
+    const original = await originalFor(this, caller, submission);
+    return original.ok ? accepted({ ...submission, original: original.value }) : original;
+  }
+
+  /** What a send meets in its account, for a caller who may send. Looked up before the transaction, which cannot wait. */
+  private async termsOf(caller: Caller, find: () => Submission | null): Promise<SendingTerms | null> {
+    const submission = this.whyNotAdmitted(caller, ["send"]) ? null : find();
+    return submission && termsFor(this, submission);
+  }
+
+  /**
+   * Looks up the domains that a message would go to, for a caller who may send, where it was asked for.
+   * @param find whom it is for; nobody where nothing may be looked up.
+   */
+  private async lookUp(
+    caller: Caller,
+    { look_up }: { look_up?: true },
+    find: () => string[],
+    options = { remembered_only: false },
+  ): Promise<DomainIntelligence | null> {
+    if (!look_up || this.whyNotAdmitted(caller, ["send"])) return null;
+    return lookUpRecipients(this, caller, find(), options);
   }
 
   private withMessage<T>(

@@ -31,6 +31,12 @@ export const IDENTITY_KEYS: SealedTable = {
   update: "UPDATE identity_keys SET key = ? WHERE kid = ?",
 };
 
+export const DKIM_KEYS: SealedTable = {
+  kind: "dkim_keys",
+  select: "SELECT id, key AS text FROM dkim_keys WHERE id > ? ORDER BY id LIMIT ?",
+  update: "UPDATE dkim_keys SET key = ? WHERE id = ?",
+};
+
 /**
  * Reseals the next rows of the tables, in their order. Inside `commit`: nothing is changed between reading and writing.
  * @param tenantId whose object it is.

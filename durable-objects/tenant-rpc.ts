@@ -1,21 +1,45 @@
 import type { Outcome } from "../src/errors.ts";
 import type { PublicJwk } from "../src/identity/keys.ts";
-import type { Account, Agent, ApiKey, MailboxRecord } from "../src/operations/shapes.ts";
+import type { Suppressed, SuppressionReason } from "../src/mail/suppression.ts";
+import type { Account, Agent, ApiKey, MailboxRecord, Suppression } from "../src/operations/shapes.ts";
 import type { Caller, Scope } from "../src/oversight/caller.ts";
 import type { ResealedPage, ResealRequest } from "../src/store/resealing.ts";
 import type { Sealed } from "../src/store/secrets.ts";
+import type { DomainRpc, DomainStanding } from "./domain-rpc.ts";
 
 /**
  * What a tenant object answers over RPC: the authority for keys, approvers, the operator's confirmations and the panic switches
  * above a mailbox's own. A method that takes a caller checks the tenant, and that the key still has what the caller brings.
  */
-export interface TenantRpc {
+export interface TenantRpc extends DomainRpc {
   /**
    * Makes the tenant; a second call with the same id answers what is there. `approver_is_mailbox` if one of its people is a mailbox
    * here; no mailbox can be made at their addresses afterwards.
    */
   provision(tenant: NewTenant): Promise<Outcome<Account>>;
   account(caller: Caller): Promise<Outcome<Account>>;
+  /** Changes the account; what is left out stays. D1 has it when this returns. */
+  updateAccount(caller: Caller, change: AccountChange): Promise<Outcome<Account>>;
+  /**
+   * A message of one of the tenant's mailboxes had trouble with a recipient: they are suppressed, at once or once it was often enough.
+   * Durable when this returns; the same again changes nothing.
+   */
+  noteTrouble(trouble: RecipientTrouble): Promise<void>;
+  /** What the suppression list says of one address; null if it may be written to. */
+  findSuppression(caller: Caller, address: string): Promise<Outcome<Suppression | null>>;
+  /** The newest first. */
+  listSuppressions(caller: Caller, page: { limit: number; cursor: number | null }): Promise<Outcome<SuppressionPage>>;
+  /** Enters an address; one that is there for a weightier reason stays as it is. Effective at once. */
+  addSuppression(
+    caller: Caller,
+    suppression: NewSuppression,
+  ): Promise<Outcome<{ suppression: Suppression; existed: boolean }>>;
+  /** As `updateKey`: taking an address off the list lets mail go to it again, which the operator has to allow. */
+  removeSuppression(
+    caller: Caller,
+    address: string,
+    approvedWords: string | null,
+  ): Promise<Outcome<{ removed: Suppression } | { needs_approval: { change: string } }>>;
   /**
    * The plain key is in the answer and nowhere else. Usable at once: the D1 row is written before this returns.
    * `conflicting_scopes` if it, or the agent it is bound to, could then both send and approve.
@@ -64,7 +88,7 @@ export interface TenantRpc {
    * What a delivery has to know right before each attempt: whether a panic switch stops it, and the key that signs it. Makes the
    * tenant's first identity key where there is none; durable when this returns.
    */
-  admitDelivery(agentId: string | null): Promise<DeliveryAdmission>;
+  admitDelivery(agentId: string | null, question?: DeliveryQuestion): Promise<DeliveryAdmission>;
   /** Every identity key's public half, the oldest first. Makes the first key where there is none. */
   identityKeys(): Promise<PublishedIdentityKey[]>;
   /**
@@ -125,11 +149,22 @@ export interface ConsoleSession {
   person: string;
 }
 
+/** What an attempt is about to do. */
+export interface DeliveryQuestion {
+  /** The domain in From, in A-labels. */
+  domain: string;
+  /** Whom it is for, in comparable form. */
+  recipients: string[];
+}
+
 /** What a tenant says of one attempt of a delivery. */
 export interface DeliveryAdmission {
   /** The tenant's panic switch is on, or that of the agent. */
   paused: boolean;
   identity_key: SealedIdentityKey;
+  domain: DomainStanding;
+  /** Those of the recipients asked about who are on the suppression list, as they were given. */
+  suppressed: Suppressed[];
 }
 
 /** A tenant's active identity key (FORMATS.md §3). Only `src/store/identity-keys.ts` opens it. */
@@ -178,6 +213,33 @@ export interface NewTenant {
   name: string;
   operator_email: string;
   confirmed_approvers: string[];
+  /** Where the tenant can be written to; left out or null: not said. */
+  postal_address?: string | null;
+}
+
+/** What of an account can be changed; what is left out stays. */
+export interface AccountChange {
+  postal_address?: string | null;
+}
+
+export interface NewSuppression {
+  /** An addr-spec. */
+  address: string;
+  reason: SuppressionReason;
+  note: string | null;
+}
+
+/** What became of a message at a recipient, as far as it says something about writing to them again. */
+export interface RecipientTrouble {
+  address: string;
+  what: "hard_bounce" | "soft_bounce" | "complaint" | "unsubscribed";
+  email_id: string;
+}
+
+export interface SuppressionPage {
+  suppressions: Suppression[];
+  /** Where the next page goes on; null at the end. */
+  cursor: number | null;
 }
 
 /** A mailbox that an agent asks more rope for. */

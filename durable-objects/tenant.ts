@@ -1,10 +1,28 @@
 import type { Env } from "../src/env.ts";
 import { accepted, type Outcome } from "../src/errors.ts";
-import type { Account, Agent, ApiKey } from "../src/operations/shapes.ts";
+import type { Domain } from "../src/operations/domain-shape.ts";
+import type { Account, Agent, ApiKey, Suppression } from "../src/operations/shapes.ts";
 import type { Caller } from "../src/oversight/caller.ts";
+import type { StoredDkimKey } from "../src/store/domains.ts";
+import { ownDomainOf } from "../src/store/identity-directory.ts";
+import type { DomainWish, LookedAtDomain } from "./domain-rpc.ts";
 import { createAgent, deleteAgent, getAgent, listAgents, projectAgent, updateAgent } from "./tenant/agents.ts";
 import { recall, remember } from "./tenant/answers.ts";
 import { TenantBase } from "./tenant/base.ts";
+import { lookAtDomain, lookByTimer, recheckDomain, tellFormerOwner } from "./tenant/domain-looks.ts";
+import { admitNames } from "./tenant/domain-names.ts";
+import { bringDomain } from "./tenant/domain-projection.ts";
+import { DOMAIN_LOOK, DOMAIN_ROW, DOMAIN_TAKEN } from "./tenant/domain-rows.ts";
+import {
+  configureDomain,
+  deleteDomain,
+  getDomain,
+  isDomainConfigured,
+  listDomains,
+  mayHaveMailboxes,
+  rotateDkim,
+  standingOf,
+} from "./tenant/domains.ts";
 import {
   activeIdentityKey,
   IDENTITY_KEY,
@@ -15,9 +33,20 @@ import {
 import { createKey, listKeys, projectKey, revokeKey, updateKey, whyNotKey } from "./tenant/keys.ts";
 import { askedUpgrade, askOperator, redeemCode } from "./tenant/operator-codes.ts";
 import { isPaused, pauses, setPause } from "./tenant/pauses.ts";
-import { account, confirmApprover, provision, whoOversees } from "./tenant/people.ts";
+import { account, confirmApprover, provision, updateAccount, whoOversees } from "./tenant/people.ts";
 import { askSignIn, mailSignInLink, SIGN_IN, SIGN_IN_LIMITED, session, signIn, signOut } from "./tenant/sessions.ts";
+import {
+  addSuppression,
+  findSuppression,
+  listSuppressions,
+  noteTrouble,
+  projectSuppression,
+  removeSuppression,
+  SUPPRESSION,
+  suppressedAmong,
+} from "./tenant/suppressions.ts";
 import type {
+  AccountChange,
   AgentChange,
   AgentRegistration,
   ApiKeyChange,
@@ -25,20 +54,24 @@ import type {
   ConsoleSession,
   CreatedAgent,
   DeliveryAdmission,
+  DeliveryQuestion,
   KeyRotation,
   KeyUpdateAnswer,
   NewApiKey,
+  NewSuppression,
   NewTenant,
   Pauses,
   PublishedIdentityKey,
+  RecipientTrouble,
   RememberedAnswer,
+  SuppressionPage,
   TenantRpc,
 } from "./tenant-rpc.ts";
 import type { Timer } from "./timers.ts";
 
 /** One tenant: its keys, its people, the operator's confirmations, its panic switches, its audit chain. Named by the tenant's id. */
 export class TenantObject extends TenantBase implements TenantRpc {
-  protected readonly slowTimers: ReadonlySet<string> = new Set([SIGN_IN]);
+  protected readonly slowTimers: ReadonlySet<string> = new Set([SIGN_IN, DOMAIN_LOOK, DOMAIN_TAKEN]);
 
   private readonly timerWork: Readonly<Record<string, (timer: Timer) => Promise<void> | void>> = {
     // A key whose row D1 did not take at once.
@@ -46,6 +79,10 @@ export class TenantObject extends TenantBase implements TenantRpc {
     // The same of an agent.
     agent: (timer) => projectAgent(this, timer.ref),
     [IDENTITY_KEY]: () => projectIdentityKeys(this),
+    [SUPPRESSION]: (timer) => projectSuppression(this, timer.ref),
+    [DOMAIN_LOOK]: (timer) => lookByTimer(this, timer),
+    [DOMAIN_ROW]: (timer) => bringDomain(this, timer.ref),
+    [DOMAIN_TAKEN]: (timer) => tellFormerOwner(this, timer),
     [SIGN_IN]: (timer) => mailSignInLink(this, timer),
     [SIGN_IN_LIMITED]: (timer) => this.commit(() => this.unschedule(timer.kind, timer.ref)),
   };
@@ -67,6 +104,36 @@ export class TenantObject extends TenantBase implements TenantRpc {
 
   async account(caller: Caller): Promise<Outcome<Account>> {
     return account(this, caller);
+  }
+
+  async updateAccount(caller: Caller, change: AccountChange): Promise<Outcome<Account>> {
+    return updateAccount(this, caller, change);
+  }
+
+  async noteTrouble(trouble: RecipientTrouble): Promise<void> {
+    if (this.isProvisioned()) await noteTrouble(this, trouble);
+  }
+
+  async findSuppression(caller: Caller, address: string): Promise<Outcome<Suppression | null>> {
+    return findSuppression(this, caller, address);
+  }
+
+  async listSuppressions(
+    caller: Caller,
+    page: { limit: number; cursor: number | null },
+  ): Promise<Outcome<SuppressionPage>> {
+    return listSuppressions(this, caller, page);
+  }
+
+  async addSuppression(
+    caller: Caller,
+    suppression: NewSuppression,
+  ): Promise<Outcome<{ suppression: Suppression; existed: boolean }>> {
+    return addSuppression(this, caller, suppression);
+  }
+
+  async removeSuppression(caller: Caller, address: string, approvedWords: string | null) {
+    return removeSuppression(this, caller, address, approvedWords);
   }
 
   async createKey(caller: Caller | null, wanted: NewApiKey): Promise<Outcome<ApiKey & { key: string }>> {
@@ -136,10 +203,52 @@ export class TenantObject extends TenantBase implements TenantRpc {
     return whoOversees(this, people);
   }
 
-  async admitDelivery(agentId: string | null): Promise<DeliveryAdmission> {
+  async admitDelivery(agentId: string | null, question?: DeliveryQuestion): Promise<DeliveryAdmission> {
     const identity_key = await activeIdentityKey(this);
     // After the wait, so that a switch thrown meanwhile counts.
-    return { paused: isPaused(this, agentId), identity_key };
+    const suppressed = suppressedAmong(this, question?.recipients ?? []);
+    const domain = standingOf(this, question?.domain ?? ownDomainOf(this.env.MAIL_DOMAIN));
+    return { paused: isPaused(this, agentId), identity_key, suppressed, domain };
+  }
+
+  async configureDomain(caller: Caller, wish: DomainWish, keys: readonly StoredDkimKey[] | null) {
+    return configureDomain(this, caller, wish, keys);
+  }
+
+  async isDomainConfigured(caller: Caller, domain: string): Promise<Outcome<boolean>> {
+    return isDomainConfigured(this, caller, domain);
+  }
+
+  async admitNames(caller: Caller, names: readonly string[]): Promise<Outcome<true>> {
+    return admitNames(this, caller, names);
+  }
+
+  async getDomain(caller: Caller, id: string): Promise<Outcome<Domain>> {
+    return getDomain(this, caller, id);
+  }
+
+  async listDomains(caller: Caller, page: { limit: number; cursor: string | null }) {
+    return listDomains(this, caller, page);
+  }
+
+  async deleteDomain(caller: Caller, id: string): Promise<Outcome<Domain>> {
+    return deleteDomain(this, caller, id);
+  }
+
+  async lookAtDomain(caller: Caller, id: string): Promise<Outcome<LookedAtDomain>> {
+    return lookAtDomain(this, caller, id);
+  }
+
+  async rotateDkim(caller: Caller, id: string, keys: readonly StoredDkimKey[] | null) {
+    return rotateDkim(this, caller, id, keys);
+  }
+
+  async mayHaveMailboxes(caller: Caller, domain: string): Promise<Outcome<boolean>> {
+    return mayHaveMailboxes(this, caller, domain);
+  }
+
+  async recheckDomain(id: string): Promise<void> {
+    if (this.isProvisioned()) recheckDomain(this, id);
   }
 
   async identityKeys(): Promise<PublishedIdentityKey[]> {

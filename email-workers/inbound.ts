@@ -4,7 +4,9 @@ import type { Env } from "../src/env.ts";
 import { newId, type RandomBytes, randomBytes } from "../src/ids.ts";
 import { comparableAddress } from "../src/mail/address.ts";
 import { authenticateMessage } from "../src/mail/authenticate.ts";
-import { dnsOverHttps } from "../src/mail/dns-over-https.ts";
+import { automaticFlags } from "../src/mail/automatic-mail.ts";
+import { cachedResolver } from "../src/mail/dns-cache.ts";
+import { dnsOverHttps, type Resolver } from "../src/mail/dns-over-https.ts";
 import { guardLinks, revokeTokens } from "../src/mail/link-guard.ts";
 import type { ReceivedMessage, StoredAttachment } from "../src/mail/message.ts";
 import { PARSE_LIMITS, type ParsedMessage, parseMessage } from "../src/mail/parse.ts";
@@ -22,6 +24,7 @@ import {
   storeRaw,
 } from "../src/store/mail-store.ts";
 import { existingRoutings } from "../src/store/routing-lookup.ts";
+import { isForReports, type ReturnedEnv, receiveReturned } from "./returned-mail.ts";
 
 /** What the handler takes from outside; tests pass their own. */
 export interface InboundDependencies {
@@ -32,9 +35,24 @@ export interface InboundDependencies {
   random?: RandomBytes;
 }
 
+/** Answers kept in an isolate: what some hundreds of senders' signatures and policies take. */
+const DNS_ANSWERS_KEPT = 2_000;
+const resolvers = new WeakMap<InboundDependencies, Resolver>();
+
+/** Each message's look-ups share what the DNS has answered to earlier ones with the same dependencies. */
+function resolverOf({ DOH_URL }: Pick<Env, "DOH_URL">, deps: InboundDependencies): Resolver {
+  const known = resolvers.get(deps);
+  if (known) return known;
+  const resolver = cachedResolver(dnsOverHttps(DOH_URL, deps.fetch), { now: deps.now, limit: DNS_ANSWERS_KEPT });
+  resolvers.set(deps, resolver);
+  return resolver;
+}
+
 /** The bindings and settings it uses. */
-export interface InboundEnv extends Pick<Env, "DB" | "STORE" | "DOH_URL" | "INBOUND_RECEIVED_BY" | "MAIL_DOMAIN"> {
-  MAILBOX: { getByName(routing: string): Pick<MailboxRpc, "receive" | "revokeLinks"> };
+export interface InboundEnv
+  extends Pick<Env, "DB" | "STORE" | "DOH_URL" | "INBOUND_RECEIVED_BY">,
+    Omit<ReturnedEnv, "MAILBOX"> {
+  MAILBOX: { getByName(routing: string): Pick<MailboxRpc, "receive" | "revokeLinks" | "takeReturned"> };
 }
 
 /** The largest message a sender may hand in. */
@@ -83,6 +101,9 @@ async function findRecipient(db: D1Database, recipient: string): Promise<Recipie
   }
   return null;
 }
+
+/** A message as it is taken in. */
+type Arriving = Pick<ForwardableEmailMessage, "from" | "to" | "raw" | "rawSize" | "setReject">;
 
 /** What passes by while the raw bytes stream into R2. */
 interface Observed {
@@ -165,7 +186,7 @@ async function placeBodies(
  * @param keys receives every R2 key before it is written, so that the caller can delete them.
  */
 async function takeIn(
-  message: ForwardableEmailMessage,
+  message: Arriving,
   recipient: Recipient,
   env: InboundEnv,
   deps: InboundDependencies,
@@ -178,7 +199,7 @@ async function takeIn(
   await storeRaw(env.STORE, raw_key, observed.stream, message.rawSize);
   const large = message.rawSize > MAX_PARSED_OCTETS;
   const parsed = await parseMessage(observed.kept, { large });
-  const dns = dnsOverHttps(env.DOH_URL, deps.fetch);
+  const dns = resolverOf(env, deps);
   const authentication = await authenticateMessage(
     {
       raw: large ? await rawStream(env.STORE, raw_key) : observed.kept,
@@ -195,7 +216,10 @@ async function takeIn(
     { ownKeys: (address) => keysOfSender(env.DB, env, address), dns },
   );
   const envelope = { envelope_from: message.from, envelope_to: message.to };
-  const guarded = guardLinks(observed.kept, { ...parsed, ...envelope, authentication, identity });
+  const { headers, rfc_message_id } = parsed;
+  const automatic = automaticFlags({ headers, rfc_message_id, ...envelope, routing: recipient.routing });
+  const flags = [...parsed.flags, ...automatic];
+  const guarded = guardLinks(observed.kept, { ...parsed, ...envelope, flags, authentication, identity });
   // Before anything that an agent can read is stored: a link that cannot be withdrawn now must not be delivered.
   await revokeTokens(guarded.tokens, (routing) => env.MAILBOX.getByName(routing), existingRoutings(env.DB));
   const { first_received: _, attachments, ...fields } = guarded.message;
@@ -236,9 +260,31 @@ export async function receiveEmail(
   env: InboundEnv,
   deps: InboundDependencies,
 ): Promise<void> {
+  if (message.rawSize > MAX_MESSAGE_OCTETS + MAX_TRACE_OCTETS) return message.setReject(TOO_LARGE);
+  if (isForReports(env, message.to)) {
+    const returned = await receiveReturned(message, env, deps);
+    if (returned.state === "taken") return;
+    // An answer to a return path is mail like any other.
+    const raw = await rawStream(env.STORE, returned.key);
+    try {
+      const { from, to, rawSize } = message;
+      const setReject = (reason: string) => message.setReject(reason);
+      return await receiveFor(returned.sender, { from, to, raw, rawSize, setReject }, env, deps);
+    } finally {
+      await deleteKeys(env.STORE, [returned.key]);
+    }
+  }
   const recipient = await findRecipient(env.DB, message.to);
   if (recipient === null) return message.setReject(NO_MAILBOX);
-  if (message.rawSize > MAX_MESSAGE_OCTETS + MAX_TRACE_OCTETS) return message.setReject(TOO_LARGE);
+  return receiveFor(recipient, message, env, deps);
+}
+
+async function receiveFor(
+  recipient: Recipient,
+  message: Arriving,
+  env: InboundEnv,
+  deps: InboundDependencies,
+): Promise<void> {
   const keys: string[] = [];
   let received: ReceivedMessage;
   try {
@@ -254,6 +300,10 @@ export async function receiveEmail(
   if (receipt === null) {
     await deleteKeys(env.STORE, keys);
     return message.setReject(NO_MAILBOX);
+  }
+  if (receipt.refused !== undefined) {
+    await deleteKeys(env.STORE, keys);
+    return message.setReject(receipt.refused);
   }
   // The very same id as a duplicate is our own first attempt, whose answer was lost: its objects are the message's.
   if (receipt.duplicate && receipt.email_id !== received.id) await deleteKeys(env.STORE, keys);

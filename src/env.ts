@@ -28,6 +28,12 @@ export interface Env {
   PUBLIC_URL: string;
   MAIL_DOMAIN: string;
   DOH_URL: string;
+  /** Where RDAP is asked how old a domain is; the domain is added at its end. Absent: nobody is asked. */
+  RDAP_URL?: string;
+  /** Blocklists of domains that are asked by DNS, with spaces between them; none if absent. */
+  DNS_BLOCKLISTS?: string;
+  /** How many names that it never looked up before a tenant may look up in a day; 200 if absent. */
+  NEW_NAMES_PER_DAY?: string;
   INBOUND_RECEIVED_BY: string;
   /** The host that takes inbound mail, for the MX record that set-up lists. Email Routing sets its own, so there it is left out. */
   INBOUND_MX?: string;

@@ -28,6 +28,7 @@ export const ERROR_STATUS = {
   content_not_seen: 409,
   idempotency_conflict: 409,
   address_taken: 409,
+  domain_taken: 409,
   too_large: 413,
   unsupported_media_type: 415,
   invalid_input: 422,
@@ -37,6 +38,8 @@ export const ERROR_STATUS = {
   invalid_attachment: 422,
   approver_is_mailbox: 422,
   conflicting_scopes: 422,
+  recipient_suppressed: 422,
+  postal_address_missing: 422,
   rate_limited: 429,
   unavailable: 503,
 } as const;

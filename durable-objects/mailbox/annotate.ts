@@ -6,8 +6,9 @@ import type { InboundStatus } from "../../src/oversight/statuses.ts";
 import { type InboundEvent, nextInboundStatus } from "../../src/oversight/transitions.ts";
 import type { Mark } from "../mailbox-rpc.ts";
 import { actorOf, type MailboxBase, mayOversee, wrongState } from "./base.ts";
-import { type Message, outboundOf } from "./messages.ts";
-import { isPending } from "./pending.ts";
+import { messageItem } from "./held-item.ts";
+import { isStanding, type Message, outboundOf } from "./messages.ts";
+import { isPending, newHold, watchPending } from "./pending.ts";
 import { type Permit, permitted } from "./permits.ts";
 import { endWaiting, settle } from "./steps.ts";
 import { emailSummary } from "./views.ts";
@@ -27,22 +28,46 @@ export function mark(box: MailboxBase, caller: Caller, message: Message, { statu
   if (message.direction === "outbound")
     return wrongState(message, "Only received mail is marked; cancel_message stops mail that has not left.");
   return permitted(box, caller, { effect: "annotate", kind, message }, ({ use, detail }) => {
-    const to = nextInboundStatus(message.status as InboundStatus, event);
+    const asks = event === "unread" && isSetAside(message) && !box.settings().oversight_keys_may_decide;
+    const to = nextInboundStatus(message.status as InboundStatus, asks ? "ask" : event);
     if (to === null) return wrongState(message, `A message that is ${message.status} cannot become ${status}.`);
     return box.commit(() => {
       use();
       const from = message.status;
       message.status = to;
+      if (asks) askForRelease(box, message);
+      else release(box, message);
       box.messages.save(message);
       box.record({
         message,
         actor: actorOf(caller),
         action: "message.marked",
-        detail: { from, status: to, ...detail },
+        detail: { from, status: message.status, ...detail },
       });
       return accepted(emailSummary(message, box.settings()));
     });
   });
+}
+
+const isSetAside = ({ record }: Message) => record.inbound?.set_aside !== undefined;
+
+const SET_ASIDE_RULE = "set aside on arrival";
+
+/** What was set aside on arrival is the agent's from the moment it is released. Inside `commit`. */
+function release(box: MailboxBase, message: Message): void {
+  const { inbound } = message.record;
+  if (message.status !== "unread" || inbound?.set_aside === undefined) return;
+  delete inbound.set_aside;
+  box.announce(message);
+}
+
+/** A key does not let in what the mailbox keeps out, unless people let keys decide: it puts the message before a person. Inside `commit`. */
+function askForRelease(box: MailboxBase, message: Message): void {
+  const { record } = message;
+  const because = record.inbound?.set_aside ?? "";
+  delete record.inbound?.set_aside;
+  record.hold = newHold(box, "inbound", { rule: SET_ASIDE_RULE, because, reasons: [] });
+  watchPending(box, messageItem(box, message));
 }
 
 /** Sets tags beside those there are. */
@@ -108,6 +133,9 @@ export function cancel(
   reason: string | null,
 ): Outcome<EmailSummary> {
   if (message.direction === "inbound") return wrongState(message, "Only mail on its way out can be cancelled.");
+  if (isStanding(message) && !mayOversee(caller)) {
+    return refused("agent_not_allowed", "A person has this mail passed on; no agent takes it back.");
+  }
   if (isUnreadable(box, caller, message)) {
     return refused("agent_not_allowed", "In this mailbox an agent takes back what it submitted itself.", {
       hint: "The key that submitted the message can cancel it, and so can a key with oversight.",

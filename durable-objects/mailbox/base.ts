@@ -2,6 +2,9 @@ import type { Actor } from "../../src/audit/entry.ts";
 import type { Env } from "../../src/env.ts";
 import { type Outcome, type Refusal, refused } from "../../src/errors.ts";
 import { asEmailId, routingNumberOf } from "../../src/ids.ts";
+import { DMARC_DEFAULTS } from "../../src/mail/dmarc-action.ts";
+import { FORWARD_DEFAULTS } from "../../src/mail/forward-rules.ts";
+import { BULK_PERIOD } from "../../src/mail/promotional.ts";
 import type { AllowlistEntry, Mailbox } from "../../src/operations/shapes.ts";
 import type { Caller, Scope } from "../../src/oversight/caller.ts";
 import type { Verdict } from "../../src/oversight/policy.ts";
@@ -12,6 +15,7 @@ import type { EventType } from "../../src/webhooks/event.ts";
 import { Ledger, type NewEntry } from "../ledger.ts";
 import type { Timer } from "../timers.ts";
 import { factsOf } from "./facts.ts";
+import { forwardLater } from "./forward-arrivals.ts";
 import { History } from "./history.ts";
 import { LinkStore } from "./link-store.ts";
 import { type Message, Messages, outboundOf } from "./messages.ts";
@@ -32,6 +36,8 @@ function withLaterSettings(stored: Mailbox): Mailbox {
   return {
     ...{ approvers, approvers_pending: approver_pending ? approvers : [], quorum: 1, delegations: [], paused: false },
     ...{ escalate_after: null, expires_after: 7 * 24 * 3600, notify: "at_once" as const },
+    ...DMARC_DEFAULTS,
+    ...FORWARD_DEFAULTS,
     ...stored,
   };
 }
@@ -171,13 +177,17 @@ export abstract class MailboxBase extends Ledger {
     });
   }
 
-  /** Tells the world outside, and whoever waits, of mail that the agent may read from now on. Inside `commit`. */
+  /**
+   * Tells the world outside, and whoever waits, of mail that the agent may read from now on, and has it passed on where a person
+   * wants that. Inside `commit`.
+   */
   announce(message: Message): void {
     const authentication = message.record.inbound?.authentication;
     if (!authentication) throw new Error(`${message.id} did not come in`);
     const { dkim_result, dkim_domain, dkim_selector, spf_result, dmarc_result } = authentication;
     this.emit("message.received", message, { dkim_result, dkim_domain, dkim_selector, spf_result, dmarc_result });
     this.announced.push(message.id);
+    forwardLater(this, message);
   }
 
   /**
@@ -268,6 +278,7 @@ export abstract class MailboxBase extends Ledger {
   /** Forgets what nobody asks for any more. Inside `commit`. */
   forgetExpired(): void {
     this.sql.exec("DELETE FROM idempotency WHERE expires_at <= ?", this.now());
+    this.sql.exec("DELETE FROM same_words WHERE at <= ?", this.now() - BULK_PERIOD);
     this.history.forgetLetGo();
   }
 
@@ -332,8 +343,9 @@ export function actorOf(caller: Caller): Actor {
 }
 
 /** Inbound mail that a human has not released or has refused: an agent does not see it. */
-export function isWithheld({ status, direction }: Message): boolean {
-  return direction === "inbound" && (status === "pending_inbound_approval" || status === "rejected");
+export function isWithheld({ status, direction, record }: Message): boolean {
+  const isHeld = status === "pending_inbound_approval" || status === "rejected";
+  return direction === "inbound" && (isHeld || record.inbound?.set_aside !== undefined);
 }
 
 /** Whether the key is a human's instrument rather than an agent's. */

@@ -7,11 +7,14 @@ import type { Mailbox } from "../../src/operations/shapes.ts";
 import { MAX_RECIPIENTS } from "../../src/oversight/limits.ts";
 import type { EditedBody, Submission } from "../mailbox-rpc.ts";
 import { isWithheld, type MailboxBase, notFound } from "./base.ts";
+import { forwarded } from "./forward-content.ts";
 import type { Bodies, Message } from "./messages.ts";
 
 /** What will be shown, hashed and sent, made of what was asked for and the mailbox's settings. */
 
 const MAX_REFERENCES = 20;
+/** With their spaces. Cloudflare's Email Service takes no longer header, and 20 ids of a hostile writer fill 20 lines. */
+const MAX_REFERENCES_OCTETS = 2_000;
 
 export interface Addressed {
   content: MessageContent;
@@ -21,8 +24,18 @@ export interface Addressed {
 
 /** The content with its final recipients, subject, threading and bodies: exactly what will be shown, hashed and sent. */
 export function addressed(box: MailboxBase, mailbox: Mailbox, submission: Submission): Outcome<Addressed> {
+  if (submission.original) return forwarded(box, mailbox, submission, submission.original);
   const original = submission.reply ? box.messages.find(submission.reply.email_id) : null;
   if (submission.reply && (!original || isWithheld(original))) return notFound();
+  if (original && submission.to.length === 0 && isUnanswerable(original)) {
+    return refused(
+      "wrong_state",
+      "This message was sent by a machine that takes no answer: its envelope has no sender.",
+      {
+        hint: "Name whom to write to in `to`.",
+      },
+    );
+  }
   const answered = original ? answeredBy(original, mailbox, submission) : { to: [], cc: [] };
   const to = submission.to.length ? submission.to : answered.to;
   const cc = unique(
@@ -49,6 +62,11 @@ export function addressed(box: MailboxBase, mailbox: Mailbox, submission: Submis
   const tooMany = whyTooMany(content);
   if (tooMany) return tooMany;
   return accepted({ content, threadId: original?.thread_id ?? null });
+}
+
+/** RFC 3834 §2, RFC 5321 §4.5.5: nothing is sent in answer to what came from the null sender. */
+function isUnanswerable({ record: { inbound } }: Message): boolean {
+  return inbound !== null && ["", "<>"].includes(inbound.envelope_from.trim());
 }
 
 function answeredBy(original: Message, mailbox: Mailbox, { reply, template }: Submission) {
@@ -86,7 +104,10 @@ function replySubject(subject: string): string {
 function replyReferences({ record, rfc_message_id }: Message): string[] {
   const chain = record.references.length ? record.references : record.in_reply_to ? [record.in_reply_to] : [];
   const whole = rfc_message_id ? [...chain, rfc_message_id] : chain;
-  return whole.length <= MAX_REFERENCES ? whole : [...whole.slice(0, 1), ...whole.slice(1 - MAX_REFERENCES)];
+  const kept = whole.length <= MAX_REFERENCES ? whole : [...whole.slice(0, 1), ...whole.slice(1 - MAX_REFERENCES)];
+  while (kept.length > 1 && Buffer.byteLength(kept.join(" ")) > MAX_REFERENCES_OCTETS)
+    kept.splice(kept.length > 2 ? 1 : 0, 1);
+  return kept;
 }
 
 /** @returns the refusal of a message with more recipients than one may have, automatic copies among them; null if it may leave. */

@@ -1,25 +1,25 @@
-import { createHash } from "node:crypto";
 import { comparableAddress, domainOf } from "../../src/mail/address.ts";
-import { composeMessage } from "../../src/mail/compose.ts";
-import { signDkim } from "../../src/mail/dkim-sign.ts";
-import type { MessageContent, StoredAttachment } from "../../src/mail/message.ts";
-import { transportFor } from "../../src/mail/transports/choose.ts";
-import type { RecipientOutcome, Transport } from "../../src/mail/transports/transport.ts";
-import { contentHash } from "../../src/oversight/content-hash.ts";
-import { signingKeysOf } from "../../src/store/domains.ts";
+import { keepsBack, type Suppressed } from "../../src/mail/suppression.ts";
+import type { RecipientOutcome } from "../../src/mail/transports/transport.ts";
 import { rawKey } from "../../src/store/mail-store.ts";
 import { SYSTEM } from "../ledger.ts";
-import type { SealedIdentityKey } from "../tenant-rpc.ts";
+import type { DeliveryAdmission, DeliveryQuestion } from "../tenant-rpc.ts";
 import { backoff, GIVE_UP_AFTER, type Timer } from "../timers.ts";
+import { type Attempt, envelopeRecipients, handOver } from "./attempt.ts";
 import type { MailboxBase } from "./base.ts";
+import { automaticCopies } from "./content.ts";
 import { count } from "./counts.ts";
 import { noteTrouble } from "./fall-back.ts";
-import { type AttemptIdentity, identityOfAttempt, keepIdentity } from "./identity.ts";
-import { contentOf, type DeliveryRow, type Message, outboundOf } from "./messages.ts";
+import { recordForwarding } from "./forward-bytes.ts";
+import { keepIdentity } from "./identity.ts";
+import { KNOWN_DOMAIN } from "./intelligence.ts";
+import { type DeliveryRow, isStanding, type Message, outboundOf } from "./messages.ts";
+import { keepProviderIds } from "./provider-events.ts";
+import { isTaken, isWaiting } from "./recipient-states.ts";
+import { followReports, noteRefusal } from "./returned-mail.ts";
 import { takeBackIfTightened } from "./take-back.ts";
 
-/** Bounds one attempt; the lease is longer, so that it never ends while an attempt still runs. */
-export const ATTEMPT_LIMIT = 60_000;
+/** Longer than an attempt lasts (`ATTEMPT_LIMIT`), so that it never ends while one still runs. */
 const LEASE = 90_000;
 const PAUSED_RECHECK = 60_000;
 
@@ -30,13 +30,14 @@ export async function deliver(box: MailboxBase, timer: Timer): Promise<void> {
   // Asked before each attempt; if the tenant does not answer, the attempt fails and is made later.
   const { agent_id, key_id } = outboundOf(box.messages.get(timer.ref)).author;
   const tenant = box.environment().TENANT.getByName(box.settings().tenant_id);
-  const { paused, identity_key } = await tenant.admitDelivery(agent_id ?? key_id);
-  const message = box.commit(() => beginAttempt(box, timer, paused));
+  const question = questionOf(box, timer);
+  const admission = await tenant.admitDelivery(agent_id ?? key_id, question);
+  const message = box.commit(() => beginAttempt(box, timer, admission, question));
   if (!message) return;
   // `sending` is committed, and nothing is composed or signed yet: a crash from here on is `recovered` and tried again under
   // the same Message-ID. A cancellation or a stricter mode came before this point or comes too late.
   await box.flush();
-  const attempt = await handOver(box, message, identity_key).catch((error): Attempt => {
+  const attempt = await handOver(box, message, admission).catch((error): Attempt => {
     // Ours to mend (a setting, an attachment or a key that cannot be read): it waits as after any passing failure.
     console.error(`${message.id} could not be handed over`, error);
     return { outcomes: undelivered(box, message, String(error)), sent: null, transport: null };
@@ -46,19 +47,10 @@ export async function deliver(box: MailboxBase, timer: Timer): Promise<void> {
   box.commit(() => finishAttempt(box, message.id, attempt, stored));
 }
 
-interface Attempt {
-  outcomes: RecipientOutcome[];
-  /** What the far end took, if it took it for anyone. */
-  sent: Sent | null;
-  /** Null if it never came to one. */
-  transport: Transport | null;
-}
-
-interface Sent {
-  /** The signed bytes. */
-  raw: Uint8Array;
-  identity: AttemptIdentity;
-  dkim_selectors: string[];
+/** What the tenant is asked about besides. */
+function questionOf(box: MailboxBase, { ref }: Timer): DeliveryQuestion {
+  const { record } = box.messages.get(ref);
+  return { domain: domainOf(box.settings().address), recipients: envelopeRecipients(record).map(comparableAddress) };
 }
 
 /** Takes up an attempt that a crash interrupted. @returns whether the message is still to be sent. */
@@ -73,7 +65,13 @@ function recoverAttempt(box: MailboxBase, timer: Timer): boolean {
 }
 
 /** @returns the message, now `sending`; null if nothing is to be sent. */
-function beginAttempt(box: MailboxBase, timer: Timer, paused: boolean): Message | null {
+function beginAttempt(
+  box: MailboxBase,
+  timer: Timer,
+  { paused, domain, suppressed }: DeliveryAdmission,
+  asked: DeliveryQuestion,
+): Message | null {
+  const broken = domain.status === "broken";
   const message = box.messages.get(timer.ref);
   const outbound = outboundOf(message);
   if (message.status !== "queued") {
@@ -84,7 +82,8 @@ function beginAttempt(box: MailboxBase, timer: Timer, paused: boolean): Message 
   if (takeBackIfTightened(box, message, SYSTEM)) return null;
   outbound.copy ||= box.verdictNow(message).copy;
   const { paused: stopped, is_active } = box.settings();
-  if (paused || stopped || !is_active) {
+  noteBrokenDomain(box, message, broken);
+  if (paused || stopped || !is_active || broken) {
     waitWhilePaused(box, message);
     return null;
   }
@@ -92,25 +91,62 @@ function beginAttempt(box: MailboxBase, timer: Timer, paused: boolean): Message 
     giveUp(box, message);
     return null;
   }
+  makeRows(box, message);
+  const rows = box.messages.deliveries(message.seq);
+  if (!rows.every(({ recipient }) => asked.recipients.includes(comparableAddress(recipient)))) {
+    throw new Error(`${message.id} got other recipients while its tenant was asked`);
+  }
+  holdBackSuppressed(box, message, suppressed);
+  if (!box.messages.deliveries(message.seq).some(isWaiting)) {
+    giveUp(box, message);
+    return null;
+  }
   if (!box.advance(message, "attempt")) throw new Error(`${message.id} is queued and cannot be attempted`);
   outbound.attempts += 1;
   outbound.first_attempt_at ??= box.now();
-  if (box.messages.deliveries(message.seq).length === 0) {
-    for (const [position, recipient] of envelopeRecipients(message.record).entries()) {
-      box.messages.saveDelivery(message.seq, {
-        position,
-        recipient,
-        state: "queued",
-        attempts: 0,
-        code: null,
-        response: null,
-      });
-    }
-  }
   box.schedule("deliver", message.id, box.now() + LEASE, { leased: true });
   box.messages.save(message);
   box.record({ message, actor: SYSTEM, action: "delivery.attempted", detail: { attempt: outbound.attempts } });
   return message;
+}
+
+/** One row a recipient, when delivery first begins. */
+function makeRows(box: MailboxBase, { seq, record }: Message): void {
+  if (box.messages.deliveries(seq).length > 0) return;
+  for (const [position, recipient] of envelopeRecipients(record).entries()) {
+    box.messages.saveDelivery(seq, { position, recipient, state: "queued", attempts: 0, code: null, response: null });
+  }
+}
+
+/** Whoever is on the account's suppression list now gets nothing, whatever the list said when the message was submitted. */
+function holdBackSuppressed(box: MailboxBase, message: Message, suppressed: readonly Suppressed[]): void {
+  const promotional = outboundOf(message).promotion !== undefined;
+  const reasons = new Map(suppressed.map(({ address, reason }) => [address, reason]));
+  const copies = automaticCopies(box.settings());
+  for (const row of box.messages.deliveries(message.seq).filter(isWaiting)) {
+    const address = comparableAddress(row.recipient);
+    const reason = reasons.get(address);
+    const ordered = isStanding(message) || copies.has(address);
+    if (reason === undefined || !keepsBack(reason, { promotional, ordered })) continue;
+    const response = `Not sent: the address is on the suppression list (${reason}).`;
+    box.messages.saveDelivery(message.seq, { ...row, state: "suppressed", code: null, response });
+    box.record({
+      message,
+      actor: SYSTEM,
+      action: "delivery.suppressed",
+      detail: { position: row.position, reason },
+      personal: { recipient: row.recipient },
+    });
+  }
+}
+
+/** For read_email, and once into the audit log where it begins and where it ends. The caller saves the message. */
+function noteBrokenDomain(box: MailboxBase, message: Message, broken: boolean): void {
+  const outbound = outboundOf(message);
+  if (broken === (outbound.waits_for === "domain")) return;
+  if (broken) outbound.waits_for = "domain";
+  else delete outbound.waits_for;
+  box.record({ message, actor: SYSTEM, action: broken ? "delivery.domain_broken" : "delivery.domain_mended" });
 }
 
 /** Nothing leaves and nothing is lost: the time for giving up stands still too. */
@@ -121,72 +157,16 @@ function waitWhilePaused(box: MailboxBase, message: Message): void {
   box.messages.save(message);
 }
 
-function envelopeRecipients({ to, cc, bcc }: Pick<MessageContent, "to" | "cc" | "bcc">): string[] {
-  return [...to, ...cc, ...bcc].map(({ address }) => address);
-}
-
-/** Those without a final answer yet: retries address only them. */
-function waiting(rows: DeliveryRow[]): DeliveryRow[] {
-  return rows.filter(({ state }) => state === "queued" || state === "deferred");
-}
-
-async function handOver(box: MailboxBase, message: Message, identityKey: SealedIdentityKey): Promise<Attempt> {
-  const transport = transportFor(box.environment(), { test: outboundOf(message).test });
-  const content = contentOf(message, box.messages.bodies(message.seq));
-  const envelope = {
-    from: content.from.address,
-    to: waiting(box.messages.deliveries(message.seq)).map(({ recipient }) => recipient),
-  };
-  assertUnchanged(message, content, envelope.to);
-  const attachments = await Promise.all(content.attachments.map((attachment) => readAttachment(box, attachment)));
-  const dkimKeys = await signingKeys(box, content);
-  const { preserves_bytes } = transport;
-  const identity = identityOfAttempt(box, message, { content, identityKey, dkimKeys, preserves_bytes });
-  const composed = await composeMessage({
-    content,
-    attachments,
-    message_id: message.rfc_message_id ?? "",
-    date: identity.date,
-    extra_headers: identity.headers,
-  });
-  const raw = preserves_bytes ? await signDkim(composed, dkimKeys, new Date(box.now())) : composed;
-  const outcomes = await transport.deliver(envelope, raw, AbortSignal.timeout(ATTEMPT_LIMIT));
-  if (!outcomes.some(({ outcome }) => outcome === "accepted")) return { outcomes, sent: null, transport };
-  const dkim_selectors = preserves_bytes ? dkimKeys.map(({ selector }) => selector) : [];
-  return { outcomes, sent: { raw, identity, dkim_selectors }, transport };
-}
-
-/** What was approved is what leaves, to nobody else. @throws Error otherwise, and nothing leaves. */
-function assertUnchanged(message: Message, content: MessageContent, recipients: string[]): void {
-  if (contentHash(content) !== outboundOf(message).content_hash) {
-    throw new Error("the content is not what was hashed at submission");
-  }
-  const known = new Set(envelopeRecipients(content).map(comparableAddress));
-  if (!recipients.every((recipient) => known.has(comparableAddress(recipient)))) {
-    throw new Error("the envelope names someone the content does not");
-  }
-}
-
-async function signingKeys(box: MailboxBase, content: MessageContent) {
-  return signingKeysOf(box.database(), box.environment(), domainOf(content.from.address));
-}
-
-async function readAttachment(box: MailboxBase, { key, sha256, name }: StoredAttachment): Promise<Uint8Array> {
-  const object = await box.environment().STORE.get(key);
-  if (!object) throw new Error(`the attachment ${name} is not in the store`);
-  const bytes = new Uint8Array(await object.arrayBuffer());
-  if (createHash("sha256").update(bytes).digest("hex") !== sha256)
-    throw new Error(`the attachment ${name} was changed in the store`);
-  return bytes;
-}
-
 function undelivered(box: MailboxBase, message: Message, response: string): RecipientOutcome[] {
-  return waiting(box.messages.deliveries(message.seq)).map(({ recipient }) => ({
-    recipient,
-    outcome: "deferred",
-    code: null,
-    response,
-  }));
+  return box.messages
+    .deliveries(message.seq)
+    .filter(isWaiting)
+    .map(({ recipient }) => ({
+      recipient,
+      outcome: "deferred",
+      code: null,
+      response,
+    }));
 }
 
 /** @returns the R2 key of the bytes as sent, or null if R2 did not take them in three tries; the audit entry says which. */
@@ -213,7 +193,7 @@ function finishAttempt(box: MailboxBase, emailId: string, attempt: Attempt, stor
   const before = box.messages.deliveries(message.seq);
   const bounced: DeliveryRow[] = [];
   const rows = before.map((row) => {
-    const answer = waiting([row]).length ? answers.get(comparableAddress(row.recipient)) : undefined;
+    const answer = isWaiting(row) ? answers.get(comparableAddress(row.recipient)) : undefined;
     if (!answer) return row;
     const now = {
       ...row,
@@ -225,38 +205,41 @@ function finishAttempt(box: MailboxBase, emailId: string, attempt: Attempt, stor
     box.messages.saveDelivery(message.seq, now);
     if (now.state === "bounced") bounced.push(now);
     if (now.state === "accepted" && isHumanApproved(message)) {
-      box.history.addKnownRecipient(comparableAddress(now.recipient), domainOf(now.recipient));
+      noteKnownRecipient(box, now.recipient);
     }
     return now;
   });
-  const event = waiting(rows).length
-    ? "temp_fail"
-    : rows.some(({ state }) => state === "accepted")
-      ? "accepted"
-      : "perm_fail";
+  const event = rows.some(isWaiting) ? "temp_fail" : rows.some(isTaken) ? "accepted" : "perm_fail";
   if (!box.advance(message, event)) throw new Error(`${emailId} is ${message.status}, which ${event} does not follow`);
   if (stored) message.record.raw_key = stored;
   if (attempt.sent) keepIdentity(box, message, attempt.sent.identity);
+  const { forward } = outboundOf(message);
+  if (forward && attempt.sent?.sealed) forward.sealed = attempt.sent.sealed;
+  keepProviderIds(box, message, attempt.outcomes);
   for (const row of bounced) noteBounce(box, message, row);
   recordOutcome(box, message, attempt, stored);
   outboundOf(message).copy ||= box.verdictNow(message).copy;
   // Whoever oversees reads along as soon as anyone has it, not once the last recipient has answered.
-  if (outboundOf(message).copy && !before.some(isAccepted) && rows.some(isAccepted))
+  if (outboundOf(message).copy && !before.some(isTaken) && rows.some(isTaken))
     box.schedule("copy", message.id, box.now());
   if (event !== "temp_fail") end(box, message);
   else if (!takeBackIfTightened(box, message, SYSTEM)) retryLater(box, message);
   box.messages.save(message);
   // Last, since it may tighten the mailbox and so take back other messages.
-  for (const _row of bounced) noteTrouble(box, "bounced");
+  if (isStanding(message)) return;
+  for (const { recipient } of bounced) noteTrouble(box, "bounced", recipient);
+}
+
+/** Whoever a human let be written to; their domain is told to the tenant's other mailboxes. Inside `commit`. */
+function noteKnownRecipient(box: MailboxBase, recipient: string): void {
+  const domain = domainOf(recipient);
+  if (box.history.areKnownDomains([domain]).size === 0) box.schedule(KNOWN_DOMAIN, domain, box.now());
+  box.history.addKnownRecipient(comparableAddress(recipient), domain);
 }
 
 /** A person or a key decided on it, and it went out; a rule that lets it go, a template or the sandbox knows nobody. */
 function isHumanApproved({ record: { decision, outbound } }: Message): boolean {
   return decision?.decision === "approve" && outbound?.test === false;
-}
-
-function isAccepted({ state }: DeliveryRow): boolean {
-  return state === "accepted";
 }
 
 function retryLater(box: MailboxBase, message: Message): void {
@@ -270,27 +253,31 @@ function end(box: MailboxBase, message: Message): void {
   const { record } = message;
   box.unschedule("deliver", message.id);
   if (message.status === "sent") {
-    if (!outboundOf(message).test) count(box, "sent");
+    if (!outboundOf(message).test && !isStanding(message)) count(box, "sent");
     record.sent_at = box.time();
     box.emit("message.sent", message);
+    // Of some of its recipients something may have come back while others were still tried.
+    followReports(box, message);
   } else {
-    const last = box.messages.deliveries(message.seq).find(({ state }) => state !== "accepted");
+    const last = box.messages.deliveries(message.seq).find((row) => !isTaken(row));
     record.end_reason = last?.response ?? null;
     box.emit("message.send_failed", message, { reason_code: last?.code ?? null });
   }
+  recordForwarding(box, message);
 }
 
 function noteBounce(box: MailboxBase, message: Message, row: DeliveryRow): void {
   message.record.bounced_at = box.time();
-  message.record.bounce_type = "hard";
+  const bounce_type = noteRefusal(box, message, row);
+  message.record.bounce_type = bounce_type;
   box.record({
     message,
     actor: SYSTEM,
     action: "delivery.bounced",
-    detail: { position: row.position, code: row.code },
+    detail: { position: row.position, code: row.code, bounce_type },
     personal: { recipient: row.recipient, response: row.response },
   });
-  box.emit("message.bounced", message, { recipient_position: row.position, code: row.code, bounce_type: "hard" });
+  box.emit("message.bounced", message, { recipient_position: row.position, code: row.code, bounce_type });
 }
 
 /** Ends a message that is `sent` to some: nobody else is tried. Inside `commit`. */
@@ -300,7 +287,7 @@ export function stopTrying(box: MailboxBase, message: Message): void {
 }
 
 function failWaiting(box: MailboxBase, message: Message): void {
-  for (const row of waiting(box.messages.deliveries(message.seq))) {
+  for (const row of box.messages.deliveries(message.seq).filter(isWaiting)) {
     box.messages.saveDelivery(message.seq, { ...row, state: "failed" });
   }
 }
@@ -336,7 +323,7 @@ function recordOutcome(
       accepted: count("accepted"),
       deferred: count("deferred"),
       refused: count("refused"),
-      dkim_signed: transport?.preserves_bytes ?? false,
+      dkim_signed: (transport?.preserves_bytes ?? false) && message.record.redirected === undefined,
       dkim_selectors: sent?.dkim_selectors ?? [],
       identity_kid: sent?.identity.signed?.kid ?? null,
       raw_stored: stored !== null,

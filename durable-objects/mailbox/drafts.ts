@@ -1,6 +1,6 @@
 import { accepted, type Outcome, refused } from "../../src/errors.ts";
 import { formatAddress } from "../../src/mail/address.ts";
-import { isTooLarge, TOO_LARGE } from "../../src/mail/limits.ts";
+import { whyTooLarge } from "../../src/mail/limits.ts";
 import { withoutNames } from "../../src/mail/template.ts";
 import type { Draft } from "../../src/operations/shapes.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
@@ -146,7 +146,8 @@ export function saveDraft(box: MailboxBase, caller: Caller, { id, is_new, draft 
   const writers = writersWith(before?.writers ?? [], caller);
   const stored = JSON.stringify({ submission, changed_by: caller.key_id, writers } satisfies Stored);
   const sizes = submission.attachments.map(({ size }) => size);
-  if (isTooLarge(submission, sizes)) return refused("too_large", TOO_LARGE);
+  const problem = whyTooLarge(box.environment(), submission, sizes);
+  if (problem) return refused("too_large", problem);
   if (Buffer.byteLength(stored) > MAX_DRAFT_OCTETS) return refused("too_large", "This is too long for a draft.");
   if (!row && countDrafts(box) >= MAX_DRAFTS) {
     return refused("wrong_state", `A mailbox has at most ${MAX_DRAFTS} drafts.`, {

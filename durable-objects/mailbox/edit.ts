@@ -1,6 +1,7 @@
 import type { Actor } from "../../src/audit/entry.ts";
 import { accepted, type Outcome, type Refusal, refused } from "../../src/errors.ts";
 import { pendingIdOf } from "../../src/ids.ts";
+import type { DomainIntelligence } from "../../src/intelligence/domain-facts.ts";
 import { comparableAddress, formatAddress, parseAddresses } from "../../src/mail/address.ts";
 import { finishBodies } from "../../src/mail/finished-body.ts";
 import type { MessageContent } from "../../src/mail/message.ts";
@@ -9,16 +10,18 @@ import type { Caller } from "../../src/oversight/caller.ts";
 import { contentHash } from "../../src/oversight/content-hash.ts";
 import { departure } from "../../src/oversight/departure.ts";
 import { unifiedDifference } from "../../src/oversight/difference.ts";
-import type { Verdict } from "../../src/oversight/policy.ts";
+import { POLICY, type Verdict } from "../../src/oversight/policy.ts";
 import type { Edit, EditedBody, MessageChange } from "../mailbox-rpc.ts";
 import { actorOf, type MailboxBase, wrongState } from "./base.ts";
 import { automaticCopies, storedBodies, unique, whyTooMany } from "./content.ts";
 import type { HeldItem } from "./held-item.ts";
+import { domainRisk } from "./intelligence.ts";
 import { askAnew } from "./links.ts";
 import { type Bodies, contentOf, type Message, outboundOf } from "./messages.ts";
 import { newHold } from "./pending.ts";
 import { endWaiting, settle } from "./steps.ts";
 import { placedAction } from "./submit.ts";
+import { categoryFor, isAnswer, rememberWords, withPromotion, wordsOf } from "./terms.ts";
 import { judgeMessage } from "./verdict.ts";
 import { presentAnswer } from "./views.ts";
 
@@ -46,11 +49,13 @@ function written({ markdown, source, text, html }: Bodies): EditedBody {
   return { markdown, text: source ?? text, html };
 }
 
-function withBody(box: MailboxBase, now: Version, body: EditedBody | undefined): Version {
+function withBody(box: MailboxBase, message: Message, now: Version, body: EditedBody | undefined): Version {
   if (!body) return now;
   const { ai_disclosure } = box.settings();
   const finished = finishBodies({ text: body.text, html: body.html }, box.settings());
-  const content = { ...now.content, text: finished.text, html: finished.html };
+  const unsigned = { ...now.content, text: finished.text, html: finished.html };
+  // What the law asks of such mail is neither its author's nor its approver's to leave out.
+  const content = withPromotion(box, message.id, unsigned, outboundOf(message).promotion ?? null);
   return { content, bodies: { ...now.bodies, ...storedBodies(content, body) }, ai_disclosure };
 }
 
@@ -108,6 +113,7 @@ export function editAsApprover(
   const { message } = item;
   if (!message || item.kind !== "send") return refused("wrong_state", "Only a message on its way out can be changed.");
   const now = presentVersion(box, message);
+  if (now.content.redirected !== undefined && (edit.subject !== now.content.subject || edit.body)) return AS_IT_IS;
   // Copies that the operator set for everything the mailbox sends are not an approver's to leave out.
   const automatic = automaticCopies(box.settings());
   const dropped = new Set(edit.without.map(comparableAddress).filter((address) => !automatic.has(address)));
@@ -116,6 +122,7 @@ export function editAsApprover(
   const { to, cc, bcc } = now.content;
   const next = withBody(
     box,
+    message,
     { ...now, content: { ...now.content, subject: edit.subject, to: kept(to), cc: kept(cc), bcc: kept(bcc) } },
     edit.body ?? undefined,
   );
@@ -134,6 +141,10 @@ export function editAsApprover(
   return accepted(true);
 }
 
+const AS_IT_IS = refused("wrong_state", "This message is passed on as it is: only who gets it can be changed.", {
+  hint: "cancel_message takes it back; forward_email with a comment attaches it to a message of the mailbox's own.",
+});
+
 /** Thrown inside the transaction, so that all of the edit is undone. */
 export class EditUndone extends Error {
   readonly refusal: Refusal;
@@ -148,13 +159,22 @@ function againstRules({ because }: Verdict): EditUndone {
   return new EditUndone({ code: "denied_by_policy", error: because });
 }
 
-/** Changes what its author wrote, before it leaves: judged anew, and every approval is void. */
-export function editAsAuthor(
+/** @returns whom a message is for once it was changed; nobody where it cannot be, or nothing can be sent: nothing is looked up then. */
+export function recipientsAfterEdit(
   box: MailboxBase,
   caller: Caller,
   message: Message,
   change: MessageChange,
-): Outcome<{ answer: SendAnswer; held: Message | null }> {
+): string[] {
+  if (whyNotChanged(box, caller, message) || POLICY.send[box.settings().oversight_mode] === "deny") return [];
+  const { record } = message;
+  const { auto_cc, auto_bcc } = box.settings();
+  const copies = [...parseAddresses(auto_cc, "auto_cc"), ...parseAddresses(auto_bcc, "auto_bcc")];
+  const all = [...(change.to ?? record.to), ...(change.cc ?? record.cc), ...(change.bcc ?? record.bcc), ...copies];
+  return all.map(({ address }) => address);
+}
+
+function whyNotChanged(box: MailboxBase, caller: Caller, message: Message): Outcome<never> | null {
   if (message.direction === "inbound") return wrongState(message, "Only mail on its way out can be changed.");
   const outbound = outboundOf(message);
   if (outbound.author.key_id !== caller.key_id) {
@@ -174,7 +194,20 @@ export function editAsAuthor(
       detail: { status: message.status },
     });
   }
+  return null;
+}
+
+/** Changes what its author wrote, before it leaves: judged anew, and every approval is void. */
+export function editAsAuthor(
+  box: MailboxBase,
+  caller: Caller,
+  message: Message,
+  change: MessageChange,
+): Outcome<{ answer: SendAnswer; held: Message | null }> {
+  const refusal = whyNotChanged(box, caller, message);
+  if (refusal) return refusal;
   const now = presentVersion(box, message);
+  if (now.content.redirected !== undefined && (change.subject !== undefined || change.body)) return AS_IT_IS;
   const to = change.to ?? now.content.to;
   const { auto_cc, auto_bcc } = box.settings();
   const cc = unique([...(change.cc ?? now.content.cc), ...parseAddresses(auto_cc, "auto_cc")], to);
@@ -182,14 +215,42 @@ export function editAsAuthor(
   const content = { ...now.content, subject: change.subject ?? now.content.subject, to: unique(to, []), cc, bcc };
   const tooMany = whyTooMany(content);
   if (tooMany) return tooMany;
-  const next = withBody(box, { ...now, content }, change.body);
+  const next = withBody(box, message, { ...now, content }, change.body);
+  const bulk = whyBulkNow(box, message, next);
+  if (bulk) return bulk;
   const leaves = departure(change.send_at ?? null, box.now());
   if (!leaves.ok) return leaves;
   if (leaves.value !== null && !box.settings().scheduling_enabled) {
     return refused("wrong_state", "Scheduling is switched off for this mailbox.");
   }
   const send_at = change.send_at === undefined ? undefined : leaves.value;
-  return editOrNothing(() => box.commit(() => accepted(changeAndPlace(box, caller, message, { next, send_at }))));
+  return editOrNothing(() =>
+    box.commit(() =>
+      accepted(changeAndPlace(box, caller, message, { next, send_at, intelligence: change.intelligence ?? null })),
+    ),
+  );
+}
+
+/** A change that makes a message one for many: the footer it then needs is written when it is submitted. */
+function whyBulkNow(box: MailboxBase, message: Message, { content, bodies }: Version): Outcome<never> | null {
+  if (outboundOf(message).promotion !== undefined) return null;
+  const is_held = judgeMessage(box, message, bodies, "standing").verdict === "hold";
+  const { tags } = message.record;
+  const is_reply = isReplyStill(box, content);
+  const { category } = categoryFor(box, { content, tags, is_reply, from_template: false, is_held });
+  if (category !== "promotional") return null;
+  return refused(
+    "wrong_state",
+    "By this change the message would count as promotional mail, for which it was not written.",
+    {
+      hint: "cancel_message takes it back; then send another.",
+    },
+  );
+}
+
+function isReplyStill(box: MailboxBase, content: MessageContent): boolean {
+  const { in_reply_to } = content;
+  return in_reply_to !== null && isAnswer(box, content, box.messages.findByMessageIds([in_reply_to]));
 }
 
 /** Does work that may edit. Where the edit cannot stand, all of it is undone, and its refusal is the answer. */
@@ -206,7 +267,11 @@ function changeAndPlace(
   box: MailboxBase,
   caller: Caller,
   message: Message,
-  { next, send_at }: { next: Version; send_at: string | null | undefined },
+  {
+    next,
+    send_at,
+    intelligence,
+  }: { next: Version; send_at: string | null | undefined; intelligence: DomainIntelligence | null },
 ): { answer: SendAnswer; held: Message | null } {
   const outbound = outboundOf(message);
   if (send_at !== undefined) outbound.send_at = send_at;
@@ -215,6 +280,12 @@ function changeAndPlace(
   // When it leaves is not in the hash, and was seen too.
   box.waiting.outdateServed(message.id);
   const difference = replace(box, message, next, caller.key_id);
+  if (!outbound.test && !isReplyStill(box, next.content)) rememberWords(box, wordsOf(next.content), next.content);
+  if (intelligence) {
+    const { to, cc, bcc } = next.content;
+    const recipients = [...to, ...cc, ...bcc].map(({ address }) => address);
+    Object.assign(outbound, { intelligence, domain_risk: domainRisk(box, recipients, intelligence) });
+  }
   const verdict = judgeMessage(box, message, next.bodies, "moment");
   if (message.record.hold) endWaiting(box, message);
   box.unschedule("due", message.id);

@@ -2,6 +2,7 @@ import type { Verdict } from "../../src/oversight/policy.ts";
 import type { OutboundFacts } from "../../src/oversight/transitions.ts";
 import type { MailboxBase } from "./base.ts";
 import { type Message, outboundOf } from "./messages.ts";
+import { isTaken } from "./recipient-states.ts";
 
 /** @param sendAt ISO 8601, or null for at once. @returns whether its time has come. */
 export function isDue(sendAt: string | null, now: number): boolean {
@@ -26,7 +27,7 @@ export function factsOf(box: MailboxBase, message: Message, verdict?: Verdict): 
     scanning: false,
     paused: box.settings().paused,
     get any_accepted() {
-      return box.messages.deliveries(message.seq).some((row) => row.state === "accepted");
+      return box.messages.deliveries(message.seq).some(isTaken);
     },
   };
 }

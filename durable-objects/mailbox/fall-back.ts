@@ -1,3 +1,4 @@
+import { domainOf } from "../../src/mail/address.ts";
 import { isLooser } from "../../src/oversight/modes.ts";
 import { SYSTEM } from "../ledger.ts";
 import type { MailboxBase } from "./base.ts";
@@ -11,9 +12,10 @@ const WATCHED = {
   complained: { counted: "watched_complained", limit: "complaints" },
 } as const satisfies Record<string, { counted: Counted; limit: "bounces" | "complaints" }>;
 
-/** Counts a bounce or complaint; where the policy's limit is passed, the mode becomes the one it names, at once. Inside `commit`. */
-export function noteTrouble(box: MailboxBase, what: keyof typeof WATCHED): void {
+/** Counts a bounce or complaint, for the mailbox and for the recipient's domain; where the policy's limit is passed, the mode becomes the one it names, at once. Inside `commit`. */
+export function noteTrouble(box: MailboxBase, what: keyof typeof WATCHED, recipient: string): void {
   const { counted, limit } = WATCHED[what];
+  box.history.addDomainEvent(domainOf(recipient), limit);
   count(box, what);
   count(box, counted);
   const { fall_back } = box.rules();

@@ -1,6 +1,14 @@
+import type { DomainHistory } from "../../src/intelligence/domain-signals.ts";
+
 /** How many domains a look-alike is sought among. */
 const KNOWN_DOMAINS = 300;
 const DAY = 24 * 3600_000;
+/** Older than this it says little of a domain. */
+const DOMAIN_HISTORY_DAYS = 90;
+
+function dayOf(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 10);
+}
 
 /** What the mailbox did so far, as far as rules and records ask: whom it reached, what it let go when, what happened each day. */
 export class History {
@@ -48,6 +56,30 @@ export class History {
     this.sql.exec("INSERT OR IGNORE INTO known_domains VALUES (?, ?)", domain, new Date(this.now()).toISOString());
   }
 
+  /** Something came of mail to a domain. Inside `commit`. @param domain as `domainOf` gives it. */
+  addDomainEvent(domain: string, what: keyof DomainHistory): void {
+    this.sql.exec(
+      "INSERT INTO domain_days VALUES (?, ?, ?, 1) ON CONFLICT (domain, day, what) DO UPDATE SET n = n + 1",
+      domain,
+      dayOf(this.now()),
+      what,
+    );
+  }
+
+  /** @returns what came of mail to each of these domains in the last 90 days; one of which nothing came is left out. */
+  domainHistory(domains: readonly string[]): Map<string, DomainHistory> {
+    const rows = this.sql
+      .exec<{ domain: string; bounces: number; complaints: number; replies: number }>(
+        `SELECT domain, sum(iif(what = 'bounces', n, 0)) AS bounces, sum(iif(what = 'complaints', n, 0)) AS complaints,
+           sum(iif(what = 'replies', n, 0)) AS replies
+         FROM domain_days WHERE domain IN (SELECT value FROM json_each(?)) AND day > ? GROUP BY domain`,
+        JSON.stringify(domains),
+        dayOf(this.now() - DOMAIN_HISTORY_DAYS * DAY),
+      )
+      .toArray();
+    return new Map(rows.map(({ domain, ...history }) => [domain, history]));
+  }
+
   /** @param recipient as `comparableAddress` gives it, or '' for the mailbox. Inside `commit`. */
   addLetGo(recipient: string, seq: number): void {
     this.sql.exec("INSERT OR IGNORE INTO let_go VALUES (?, ?, ?)", recipient, this.now(), seq);
@@ -85,6 +117,7 @@ export class History {
 
   dropCounts(beforeDay: string): void {
     this.sql.exec("DELETE FROM daily_counts WHERE day < ?", beforeDay);
+    this.sql.exec("DELETE FROM domain_days WHERE day < ?", beforeDay);
   }
 
   /** What makes the mailbox fall back is counted anew from here on. Inside `commit`. */

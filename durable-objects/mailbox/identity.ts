@@ -42,11 +42,12 @@ export interface SigningInput {
 /** @returns which forms a delivery writes. Nothing of a test key's message, which never leaves: its signature would be a real one. */
 export function formsWritten(
   box: MailboxBase,
-  { test }: Pick<OutboundRecord, "test">,
+  { test, forward }: Pick<OutboundRecord, "test" | "forward">,
   preservesBytes: boolean,
 ): HeaderForm[] {
   const { identity_signing, identity_format } = box.settings();
-  if (!identity_signing || test) return [];
+  // No agent speaks in what others wrote, nor in what a person has passed on by itself.
+  if (!identity_signing || test || forward?.form === "redirected" || forward?.standing) return [];
   // The domain's signature covers a Message-ID, and so does the message's own: a transport that writes another leaves both out.
   return preservesBytes ? [identity_format, "identity_sig", "message_signature"] : ["compact", "identity_sig"];
 }

@@ -8,9 +8,10 @@ import { MESSAGE_COLUMNS, type Message, type MessageRow, messageOf } from "./mes
  */
 export const EXAMINED_ROWS = 1_000;
 
-/** Mail that an agent may know of: not what waits for a human, nor what one refused. */
+/** Mail that an agent may know of: not what waits for a human, nor what one refused, nor what was set aside on arrival. */
 export const RELEASED =
-  "messages.status <> 'pending_inbound_approval' AND NOT (messages.direction = 'inbound' AND messages.status = 'rejected')";
+  "messages.status <> 'pending_inbound_approval' AND NOT (messages.direction = 'inbound' AND messages.status = 'rejected') " +
+  "AND json_extract(messages.record, '$.inbound.set_aside') IS NULL";
 
 export interface Cursor {
   /** The last `seq` examined. */

@@ -1,4 +1,7 @@
 import type { ApprovalKind } from "../../src/identity/claim.ts";
+import type { DomainIntelligence } from "../../src/intelligence/domain-facts.ts";
+import type { Risk } from "../../src/intelligence/risk.ts";
+import type { ForwardForm } from "../../src/mail/forwarded-message.ts";
 import type { AuthenticationVerdicts, MailAddress, StoredAttachment } from "../../src/mail/message.ts";
 import type { ReceivedIdentity } from "../../src/mail/received-identity.ts";
 import type { PendingKind } from "../../src/operations/shapes.ts";
@@ -7,6 +10,7 @@ import type { Reason, Verdict } from "../../src/oversight/policy.ts";
 import type { Author } from "../../src/oversight/separation.ts";
 import type { OutboundStatus } from "../../src/oversight/statuses.ts";
 import type { Submission } from "../mailbox-rpc.ts";
+import type { Promotion } from "./terms.ts";
 
 /** What a mailbox keeps of each message besides its columns and bodies, as JSON. */
 
@@ -77,6 +81,8 @@ export interface MessageRecord {
   subject: string;
   in_reply_to: string | null;
   references: string[];
+  /** As in MessageContent. */
+  redirected?: string;
   attachments: StoredAttachment[];
   tags: Record<string, string>;
   metadata: Record<string, unknown>;
@@ -129,8 +135,34 @@ export interface OutboundRecord {
   key_is_bound?: true;
   /** The Date under which somebody has it, ISO 8601; left out before. Further attempts keep it. */
   dated_at?: string;
+  /** It counts as promotional, why, and what its footer says; left out for all other mail. */
+  promotion?: Promotion;
+  /** What it waits for besides its time: the domain that it is from is broken. */
+  waits_for?: "domain";
+  /** What was looked up of the recipients' domains when it was last judged; left out where nothing was. */
+  intelligence?: DomainIntelligence;
+  /** What that came to, of the domains alone. */
+  domain_risk?: Risk;
   /** How what somebody has was signed; left out before, and where the mailbox does not sign. */
   identity?: SentIdentity;
+  /** It passes another message on; left out of all others. */
+  forward?: ForwardRecord;
+}
+
+/** Which message is passed on, and how. */
+export interface ForwardRecord {
+  email_id: string;
+  form: ForwardForm;
+  /** Where its bytes lie in R2. */
+  raw_key: string;
+  /** Octets. */
+  size: number;
+  /** Lower-case hex. The bytes that leave have this hash, or nothing leaves. */
+  sha256: string;
+  /** No agent sends it: a person wants all such mail passed on. Neither mode nor rules judge it. */
+  standing?: true;
+  /** Whose ARC seal somebody has it under; left out before, and where none was added. */
+  sealed?: { domain: string; selector: string };
 }
 
 /** What a claim was made of, and may change while some recipients still wait: it then holds of what the others got alone. */
@@ -154,6 +186,10 @@ export interface InboundRecord {
   authentication: AuthenticationVerdicts;
   flags: string[];
   content_hash: string;
+  /** Why nobody but a person sees it before a person released it; left out of mail that was not set aside on arrival. */
+  set_aside?: string;
+  /** The server on whose word mail that fails DMARC was taken. */
+  dmarc_overridden_by?: string;
   /** Null where it carries no identity header; left out of mail that came before they were read. */
   identity?: ReceivedIdentity | null;
 }

@@ -1,5 +1,6 @@
 import type { Receipt } from "../../src/identity/receipt.ts";
 import type { MailAddress, MessageContent } from "../../src/mail/message.ts";
+import type { DELIVERY_STATES } from "../../src/operations/shapes.ts";
 import type { Status } from "../../src/oversight/statuses.ts";
 import type { MessageRecord, OutboundRecord, Revision } from "./message-record.ts";
 
@@ -28,7 +29,7 @@ export interface Bodies extends Record<string, SqlStorageValue> {
 export interface DeliveryRow extends Record<string, SqlStorageValue> {
   position: number;
   recipient: string;
-  state: "queued" | "deferred" | "accepted" | "bounced" | "failed";
+  state: (typeof DELIVERY_STATES)[number];
   attempts: number;
   code: number | null;
   response: string | null;
@@ -232,6 +233,17 @@ export class Messages {
     );
   }
 
+  /** @returns the words of the message that another has attached. @throws Error if it has none. */
+  original(seq: number): { text: string; html: string | null } {
+    return this.sql
+      .exec<{ text: string; html: string | null }>("SELECT text, html FROM originals WHERE seq = ?", seq)
+      .one();
+  }
+
+  saveOriginal(seq: number, { text, html }: { text: string; html: string | null }): void {
+    this.sql.exec("INSERT INTO originals VALUES (?, ?, ?)", seq, text, html);
+  }
+
   /** @returns the identity receipt of what was delivered, or null. */
   receipt(seq: number): Receipt | null {
     const row = this.sql.exec<{ receipt: string }>("SELECT receipt FROM receipts WHERE seq = ?", seq).toArray()[0];
@@ -286,7 +298,13 @@ export function contentOf({ record }: Message, bodies: Bodies): MessageContent {
     attachments: record.attachments,
     in_reply_to: record.in_reply_to,
     references: record.references,
+    ...(record.redirected !== undefined && { redirected: record.redirected }),
   };
+}
+
+/** Whether a person had it passed on: no agent's doing, so nothing of it counts for or against one. */
+export function isStanding({ record }: Pick<Message, "record">): boolean {
+  return record.outbound?.forward?.standing === true;
 }
 
 /** The outbound part. @throws Error for inbound mail. */

@@ -30,20 +30,36 @@ const FREE: Permit = { use: () => {}, detail: {} };
 
 /** What is asked for, as far as the mode cares. */
 export interface Wanted {
-  effect: "read" | "annotate";
+  effect: "read" | "annotate" | "send";
   /** Annotations that only mark or tag are allowed under read_only. */
   kind?: "mark" | "remove";
   /** The one message it is about. */
   message?: Message;
 }
 
+/** What waits: whatever leaves by it, a look-up asks for something. An exhaustive Record: an effect left out does not compile. */
+const KINDS: Readonly<Record<Wanted["effect"], "read" | "annotate">> = {
+  read: "read",
+  annotate: "annotate",
+  send: "read",
+};
+
+const EVERYTHING_WAITS = "In this mailbox whatever the agent does waits for a person.";
+const HELD_BECAUSE: Readonly<Record<Wanted["effect"], string>> = {
+  read: EVERYTHING_WAITS,
+  annotate: EVERYTHING_WAITS,
+  send: "A look-up tells others the name that the agent chose, so in this mailbox it waits for a person.",
+};
+
 /** @returns what the mode says: a permit, the refusal, or `held` with the pending item's id. */
 export function permit(box: MailboxBase, caller: Caller, wanted: Wanted): Outcome<Permit> {
   const { oversight_mode, oversight_keys_may_decide } = box.settings();
   const verdict = POLICY[wanted.effect][oversight_mode];
   if (verdict === "allow" || (verdict === "mark_and_tag_only" && wanted.kind === "mark")) return accepted(FREE);
+  if (verdict === "allow_with_copy") return accepted(FREE);
   if (verdict !== "hold") {
-    return refused("denied_by_mode", `This mailbox is ${oversight_mode}: that change is not an agent's to make.`);
+    const what = wanted.effect === "send" ? "nothing leaves it" : "that change is not an agent's to make";
+    return refused("denied_by_mode", `This mailbox is ${oversight_mode}: ${what}.`);
   }
   // Where people let oversight keys decide, these are their instruments; and what a human released may be read freely.
   if (mayOversee(caller) && oversight_keys_may_decide) return accepted(FREE);
@@ -92,7 +108,7 @@ export function permitted<T>(
 }
 
 /** Mail that came in while everything was held, and that a human let the agent have. */
-function isReleased({ direction, record }: Message): boolean {
+export function isReleased({ direction, record }: Message): boolean {
   return direction === "inbound" && record.hold?.kind === "inbound" && record.decision?.decision === "approve";
 }
 
@@ -118,18 +134,18 @@ function hold(box: MailboxBase, caller: Caller, asked: AskedOperation, { effect,
   const { oversight_mode } = box.settings();
   const item = box.commit(() => {
     const made = askFor(box, {
-      kind: effect,
+      kind: KINDS[effect],
       author,
       operation,
       content,
       email_id: message?.id ?? null,
       rule: `mode ${oversight_mode}`,
-      because: "In this mailbox whatever the agent does waits for a person.",
+      because: HELD_BECAUSE[effect],
     });
     made.record({
       actor: actorOf(caller),
       action: "request.held",
-      detail: { operation, kind: effect, pending_id: made.id, ...(message && { email_id: message.id }) },
+      detail: { operation, kind: KINDS[effect], pending_id: made.id, ...(message && { email_id: message.id }) },
       personal: { input: content },
     });
     return made;

@@ -12,7 +12,7 @@ import { decodeCursor, encodeCursor, findMessages, RELEASED } from "./inbox-quer
 import type { Message } from "./messages.ts";
 import { permitted, type Wanted } from "./permits.ts";
 import { pendingRequest } from "./request-views.ts";
-import { email, emailSummary, pendingItem } from "./views.ts";
+import { email, emailSummary, pendingItem, withoutOriginal } from "./views.ts";
 
 /** What agents and overseers read. Each answer is an audit entry, and where the mode holds reading it uses up its approval. */
 
@@ -197,5 +197,7 @@ function pendingFor(box: MailboxBase, caller: Caller, id: string, isServed: bool
   if (isServed && item.isOpen() && mayOversee(caller))
     box.waiting.markServed(item.id, caller.key_id, item.contentHash());
   if (item.request) return pendingRequest(box, item.request);
-  return item.message && pendingItem(box, item.message);
+  if (!item.message) return null;
+  const shown = pendingItem(box, item.message);
+  return mayOversee(caller) || caller.scopes.includes("read") ? shown : withoutOriginal(shown);
 }

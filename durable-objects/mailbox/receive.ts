@@ -1,5 +1,6 @@
 import { newId } from "../../src/ids.ts";
-import { comparableAddress } from "../../src/mail/address.ts";
+import { comparableAddress, domainOf } from "../../src/mail/address.ts";
+import { type DmarcOutcome, dmarcOutcome } from "../../src/mail/dmarc-action.ts";
 import type { MailAddress, ReceivedMessage } from "../../src/mail/message.ts";
 import type { ReceivedIdentity } from "../../src/mail/received-identity.ts";
 import { chooseThread } from "../../src/mail/threading.ts";
@@ -26,31 +27,71 @@ export interface Received {
   email_id: string;
   duplicate: boolean;
   status: Status;
+  /** It was not stored, and the sending server is told why: the text of an SMTP answer. */
+  refused?: string;
 }
+
+/** RFC 7372 §3.4 has no code for DMARC; 5.7.1 is what mail servers answer. */
+const REFUSED = "550 5.7.1 The message fails DMARC, and its From domain asks for such mail to be rejected.";
 
 /** Stores an inbound message, in one transaction; a redelivery (same bytes, same envelope) is answered and not stored again. */
 export function receive(box: MailboxBase, arrival: ReceivedMessage): Received | null {
   if (!box.settings().is_active) return null;
   const known = box.messages.findByFingerprint(arrival.fingerprint);
   if (known) return { email_id: known.id, duplicate: true, status: known.status };
-  return box.commit(() => store(box, arrival));
+  const dmarc = dmarcOutcome(arrival.authentication, box.settings());
+  return box.commit(() => (dmarc.action === "reject" ? refuse(box, arrival, dmarc) : store(box, arrival, dmarc)));
 }
 
-function store(box: MailboxBase, arrival: ReceivedMessage): Received {
-  const mode = box.settings().oversight_mode;
-  const held = POLICY.inbound[mode] === "hold";
-  const status = nextInboundStatus(null, "arrive", held);
+/** Of what is not stored, the entry alone remains. */
+function refuse(box: MailboxBase, arrival: ReceivedMessage, { reason }: DmarcOutcome): Received {
+  const status = nextInboundStatus(null, "reject");
+  if (status === null) throw new Error("no transition refuses arriving mail");
+  box.record({
+    actor: { ...SYSTEM, via: "email" },
+    action: "message.refused",
+    detail: { because: "dmarc", size: arrival.raw_size, ...resultsOf(arrival) },
+    personal: { ...personsOf(arrival), reason },
+  });
+  return { email_id: arrival.id, duplicate: false, status, refused: REFUSED };
+}
+
+function resultsOf({ authentication }: ReceivedMessage) {
+  const { dkim_result, spf_result, dmarc_result, arc_result } = authentication;
+  return { dkim_result, spf_result, dmarc_result, arc_result };
+}
+
+function personsOf(arrival: ReceivedMessage) {
+  const { envelope_from, envelope_to, subject, rfc_message_id, authentication } = arrival;
+  return {
+    ...{ envelope_from, envelope_to, from: arrival.from.map(({ address }) => address), subject, rfc_message_id },
+    dkim_domain: authentication.dkim_domain,
+  };
+}
+
+/** What is set aside waits in nobody's queue: whoever forges mail would fill it. */
+const ACTIONS = {
+  aside: "message.set_aside",
+  held: "message.inbound_held",
+  free: "message.received",
+} as const;
+
+function store(box: MailboxBase, arrival: ReceivedMessage, dmarc: DmarcOutcome): Received {
+  const aside = dmarc.action === "quarantine";
+  const held = !aside && POLICY.inbound[box.settings().oversight_mode] === "hold";
+  const status = nextInboundStatus(null, aside ? "quarantine" : "arrive", held);
   if (status === null) throw new Error("no transition places arriving mail");
+  const thread = threadOf(box, arrival);
   const message = box.messages.insert(
     {
       id: arrival.id,
-      thread_id: threadOf(box, arrival) ?? newId("thr", box.now(), box.routing()),
+      thread_id: thread ?? newId("thr", box.now(), box.routing()),
       direction: "inbound",
       status,
       rfc_message_id: arrival.rfc_message_id,
       fingerprint: arrival.fingerprint,
       created_at: box.time(),
-      record: recordOf(box, arrival, held),
+      record: recordOf(box, arrival, held, dmarc),
     },
     {
       markdown: arrival.markdown,
@@ -61,35 +102,31 @@ function store(box: MailboxBase, arrival: ReceivedMessage): Received {
       source: null,
     },
   );
-  const { authentication, flags } = arrival;
   box.record({
     message,
     actor: { ...SYSTEM, via: "email" },
-    action: held ? "message.inbound_held" : "message.received",
+    action: ACTIONS[aside ? "aside" : held ? "held" : "free"],
     detail: {
       status,
       thread_id: message.thread_id,
       size: arrival.raw_size,
       attachments: arrival.attachments.length,
-      dkim_result: authentication.dkim_result,
-      spf_result: authentication.spf_result,
-      dmarc_result: authentication.dmarc_result,
-      arc_result: authentication.arc_result,
-      flags,
+      ...resultsOf(arrival),
+      flags: message.record.inbound?.flags ?? [],
     },
     personal: {
-      envelope_from: arrival.envelope_from,
-      envelope_to: arrival.envelope_to,
-      from: arrival.from.map(({ address }) => address),
-      subject: arrival.subject,
-      rfc_message_id: arrival.rfc_message_id,
-      dkim_domain: authentication.dkim_domain,
+      ...personsOf(arrival),
+      ...(dmarc.overridden_by !== null && { dmarc_overridden_by: dmarc.overridden_by }),
     },
   });
   recordIdentity(box, message, arrival.identity);
+  // Somebody there answers, which speaks for their domain; only what DMARC proves to be from there.
+  if (thread !== null && arrival.authentication.dmarc_result === "pass") {
+    box.history.addDomainEvent(domainOf(message.record.from.address), "replies");
+  }
   if (held) {
     watchPending(box, messageItem(box, message));
-  } else box.announce(message);
+  } else if (!aside) box.announce(message);
   return { email_id: message.id, duplicate: false, status };
 }
 
@@ -148,7 +185,12 @@ function threadOf(box: MailboxBase, arrival: ReceivedMessage): string | null {
 
 const HELD_ARRIVAL = "In this mailbox all mail, in and out, waits for a person.";
 
-function recordOf(box: MailboxBase, arrival: ReceivedMessage, held: boolean): MessageRecord {
+function recordOf(
+  box: MailboxBase,
+  arrival: ReceivedMessage,
+  held: boolean,
+  { action, flag, reason, overridden_by }: DmarcOutcome,
+): MessageRecord {
   const mode = box.settings().oversight_mode;
   const [from = NOBODY, ...other_from] = arrival.from;
   const shown = {
@@ -182,7 +224,9 @@ function recordOf(box: MailboxBase, arrival: ReceivedMessage, held: boolean): Me
       envelope_from: arrival.envelope_from,
       headers: arrival.headers,
       authentication: arrival.authentication,
-      flags: arrival.flags,
+      flags: flag === null ? arrival.flags : [...arrival.flags, flag],
+      ...(action === "quarantine" && { set_aside: reason ?? "" }),
+      ...(overridden_by !== null && { dmarc_overridden_by: overridden_by }),
       content_hash: contentHash({ ...shown, text: arrival.text, html: arrival.html }),
       identity: arrival.identity,
     },

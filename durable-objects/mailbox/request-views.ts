@@ -127,6 +127,7 @@ export function pendingRequest(box: MailboxBase, request: HeldRequest): PendingI
     agent_id: author.agent_id,
     agent_metadata: null,
     identity_headers: {},
+    waits_because: null,
     identity_verified: null,
     dkim_result: null,
     dkim_domain: null,

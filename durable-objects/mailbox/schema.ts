@@ -121,4 +121,23 @@ export const MAILBOX_SCHEMA: readonly (readonly string[])[] = [
     // Nonces of verified claims that arrived, by which the same claim in another message is known.
     "CREATE TABLE seen_nonces (nonce TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID",
   ],
+  [
+    // What came back about a recipient, by a digest of what it says. `raw_key` is where it lies in R2.
+    `CREATE TABLE returned (
+      seq INTEGER NOT NULL,
+      position INTEGER NOT NULL,
+      digest TEXT NOT NULL,
+      at TEXT NOT NULL,
+      raw_key TEXT,
+      PRIMARY KEY (seq, position, digest)
+    ) WITHOUT ROWID`,
+    // The words of the message that a forwarding has attached: what a person decides on and rules read.
+    "CREATE TABLE originals (seq INTEGER PRIMARY KEY, text TEXT NOT NULL, html TEXT)",
+    // Who got which words, by which bulk is known. Kept for a day.
+    // What came of mail to a domain on each day (UTC): `what` is bounces, complaints or replies. Kept for 90 days.
+    "CREATE TABLE domain_days (domain TEXT NOT NULL, day TEXT NOT NULL, what TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (domain, day, what)) WITHOUT ROWID",
+    "CREATE TABLE same_words (digest TEXT NOT NULL, recipient TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (digest, recipient)) WITHOUT ROWID",
+    // What the provider called each recipient's copy, by which its events are matched.
+    "CREATE TABLE provider_copies (provider_id TEXT NOT NULL, seq INTEGER NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (provider_id, seq, position)) WITHOUT ROWID",
+  ],
 ];

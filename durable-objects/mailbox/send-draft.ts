@@ -1,5 +1,7 @@
 import { accepted, type Outcome, refused } from "../../src/errors.ts";
+import type { DomainIntelligence } from "../../src/intelligence/domain-facts.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
+import type { SendingTerms } from "../../src/store/suppressions.ts";
 import type { Submission } from "../mailbox-rpc.ts";
 import { actorOf, type MailboxBase } from "./base.ts";
 import { absent, hasBody, rowOf, storedIn } from "./drafts.ts";
@@ -41,11 +43,29 @@ function senderOf({ agent_id, acts_by_default }: Caller, draft: Submission): str
   return acts_by_default ? (draft.agent_id ?? agent_id) : (agent_id ?? draft.agent_id);
 }
 
+/** @returns what a draft asks to be sent; null if there is none by that id. */
+export function draftedSubmission(box: MailboxBase, id: string): Submission | null {
+  const row = rowOf(box, id);
+  return row && storedIn(row).submission;
+}
+
+/** @returns what a draft asks to be sent, as whoever calls sends it; null where it is going to be refused. */
+export function completeDraft(box: MailboxBase, caller: Caller, id: string): Submission | null {
+  const submission = draftedSubmission(box, id);
+  if (!submission || whyIncomplete(submission) || whyOutdated(box, submission)) return null;
+  return { ...submission, agent_id: senderOf(caller, submission) };
+}
+
 /**
  * Submits a draft under its own id, by whoever sends it: oversight applies to them, and the record names who wrote it. The draft is
  * gone in the same transaction; sending it again answers the same.
  */
-export function sendDraft(box: MailboxBase, caller: Caller, id: string): Outcome<Submitted> {
+export function sendDraft(
+  box: MailboxBase,
+  caller: Caller,
+  id: string,
+  { terms, intelligence }: { terms: SendingTerms | null; intelligence: DomainIntelligence | null },
+): Outcome<Submitted> {
   const row = rowOf(box, id);
   if (!row) return sentBefore(box, caller, id);
   const { submission, changed_by, writers = [] } = storedIn(row);
@@ -53,7 +73,7 @@ export function sendDraft(box: MailboxBase, caller: Caller, id: string): Outcome
   if (refusal) return refusal;
   return box.commit(() => {
     const agent_id = senderOf(caller, submission);
-    const submitted = submit(box, caller, { ...submission, agent_id }, writers);
+    const submitted = submit(box, caller, { ...submission, agent_id, intelligence }, { terms, writers });
     if (submitted.ok) {
       box.record({
         message: box.messages.get(id),

@@ -1,6 +1,7 @@
 import { accepted, type Outcome, refused } from "../../src/errors.ts";
 import { newId, pendingIdOf } from "../../src/ids.ts";
 import { domainOf } from "../../src/mail/address.ts";
+import type { MessageContent } from "../../src/mail/message.ts";
 import type { DryRun, SendAnswer } from "../../src/operations/shapes.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
 import { contentHash } from "../../src/oversight/content-hash.ts";
@@ -9,16 +10,37 @@ import { type Mode, stricter } from "../../src/oversight/modes.ts";
 import type { Verdict } from "../../src/oversight/policy.ts";
 import type { Author } from "../../src/oversight/separation.ts";
 import { nextStatus } from "../../src/oversight/transitions.ts";
+import type { SendingTerms } from "../../src/store/suppressions.ts";
 import type { Submission } from "../mailbox-rpc.ts";
 import { actorOf, type MailboxBase } from "./base.ts";
 import { type Addressed, addressed, storedBodies } from "./content.ts";
+import { enclosedBy, forwardRecord } from "./forward-content.ts";
+import { domainRisk } from "./intelligence.ts";
 import { type Message, outboundOf } from "./messages.ts";
 import { newHold } from "./pending.ts";
 import { settle } from "./steps.ts";
+import {
+  categoryFor,
+  isAnswer,
+  type Promotion,
+  promotionOf,
+  rememberWords,
+  whyNobodyGets,
+  withPromotion,
+  wordsOf,
+} from "./terms.ts";
 import { judge } from "./verdict.ts";
 import { sendAnswer, verdictView } from "./views.ts";
 
 const IDEMPOTENCY_KEPT = 24 * 3600_000;
+
+const NO_ROOM_FOR_FOOTER = refused(
+  "wrong_state",
+  "A message that is passed on as it is cannot say who sends it and how to get no more, as promotional mail has to.",
+  {
+    hint: "Mail to many people counts as promotional. With a comment the message is attached to one of the mailbox's own.",
+  },
+);
 
 /** What a submission became, and whether it needs the pending index. */
 export interface Submitted {
@@ -29,37 +51,40 @@ export interface Submitted {
 /** A submission as it was understood, judged, and not stored yet. */
 interface Judgement extends Addressed {
   verdict: Verdict;
+  promotion: Promotion | null;
+  /** By which its words are known in other messages. */
+  words: string[];
   /** ISO 8601, or null for at once. */
   sendAt: string | null;
 }
 
 /**
  * Takes a submission in one transaction: idempotency, verdict, state, audit entry.
- * @param writers whoever wrote it besides the caller, who sends it.
+ * @param around what the account says of such mail (null: it could not be looked up), and whoever wrote it besides the caller.
  */
 export function submit(
   box: MailboxBase,
   caller: Caller,
   submission: Submission,
-  writers: readonly Author[] = [],
+  { terms, writers = [] }: { terms: SendingTerms | null; writers?: readonly Author[] },
 ): Outcome<Submitted> {
   const earlier = earlierAnswer(box, caller, submission);
   if (earlier) return earlier;
-  const judged = understand(box, submission);
+  const judged = understand(box, submission, terms);
   if (!judged.ok) return judged;
   if (judged.value.verdict.verdict === "deny") return refuseByRule(box, caller, submission, judged.value.verdict);
   return accepted(box.commit(() => store(box, caller, submission, { ...judged.value, writers })));
 }
 
 /** What a submission would meet. Stores and records nothing. */
-export function judgeSubmission(box: MailboxBase, submission: Submission): Outcome<DryRun> {
-  const judged = understand(box, submission);
+export function judgeSubmission(box: MailboxBase, submission: Submission, terms: SendingTerms | null): Outcome<DryRun> {
+  const judged = understand(box, submission, terms);
   if (!judged.ok) return judged;
   const { verdict, content } = judged.value;
   return accepted({ dry_run: true as const, verdict: verdictView(verdict), content_hash: contentHash(content) });
 }
 
-function understand(box: MailboxBase, submission: Submission): Outcome<Judgement> {
+function understand(box: MailboxBase, submission: Submission, terms: SendingTerms | null): Outcome<Judgement> {
   const mailbox = box.settings();
   if (!mailbox.is_active) return refused("wrong_state", "This mailbox is switched off; nothing can be sent from it.");
   const leaves = departure(submission.send_at, box.now());
@@ -72,9 +97,54 @@ function understand(box: MailboxBase, submission: Submission): Outcome<Judgement
   const mode = appliedMode(mailbox.oversight_mode, submission);
   const content = addressed(box, mailbox, submission);
   if (!content.ok) return content;
-  const { tags, template } = submission;
-  const verdict = judge(box, { mode, content: content.value.content, tags, template }, "moment");
-  return accepted({ ...content.value, verdict, sendAt: leaves.value });
+  const { tags, template, intelligence = null, original = null } = submission;
+  const { threadId } = content.value;
+  const enclosed = enclosedBy(box, original);
+  const judged = (what: MessageContent) =>
+    judge(box, { mode, content: what, tags, template, thread_id: threadId, intelligence, enclosed }, "moment");
+  const answered = submission.reply ? [box.messages.get(submission.reply.email_id)] : [];
+  const is_reply = isAnswer(box, content.value.content, answered);
+  const written = { content: content.value.content, tags, is_reply };
+  const first = judged(written.content);
+  // What nobody may send from here needs nothing else.
+  if (first.verdict === "deny")
+    return accepted({ ...content.value, verdict: first, promotion: null, words: [], sendAt: leaves.value });
+  const category = categoryFor(box, {
+    ...written,
+    from_template: template !== null,
+    is_held: first.verdict === "hold",
+  });
+  if (category.category === "promotional" && written.content.redirected !== undefined) return NO_ROOM_FOR_FOOTER;
+  const promotion = promotionOf(category, terms);
+  if (!promotion.ok) return promotion;
+  const nobody = whyNobodyGets(written, mailbox, terms, promotion.value);
+  if (nobody) return nobody;
+  const whole = withPromotion(box, submission.id, written.content, promotion.value);
+  const verdict = whole === written.content ? first : judged(whole);
+  const words = is_reply ? [] : wordsOf(written.content);
+  return accepted({ content: whole, threadId, verdict, promotion: promotion.value, words, sendAt: leaves.value });
+}
+
+/**
+ * @returns whom a submission is for, if it is going to be judged; nobody where it was answered before, is refused, or is ended by
+ *   its mode or a rule already: then nothing about it needs to be looked up.
+ */
+export function recipientsToLookUp(
+  box: MailboxBase,
+  caller: Caller,
+  submission: Submission,
+  terms: SendingTerms | null,
+): string[] {
+  if (earlierAnswer(box, caller, submission)) return [];
+  const judged = understand(box, submission, terms);
+  if (!judged.ok) return [];
+  const { verdict, content } = judged.value;
+  if (verdict.verdict === "deny" || verdict.verdict === "block") return [];
+  return recipientsOf(content);
+}
+
+function recipientsOf({ to, cc, bcc }: Pick<MessageContent, "to" | "cc" | "bcc">): string[] {
+  return [...to, ...cc, ...bcc].map(({ address }) => address);
 }
 
 /** The stricter of the mailbox's and the request's mode. */
@@ -132,7 +202,7 @@ function store(
   box: MailboxBase,
   caller: Caller,
   submission: Submission,
-  { content, threadId, verdict, sendAt, writers }: Judgement & { writers: readonly Author[] },
+  { content, threadId, verdict, promotion, words, sendAt, writers }: Judgement & { writers: readonly Author[] },
 ): Submitted {
   const mailbox = box.settings();
   const now = box.now();
@@ -155,7 +225,9 @@ function store(
       thread_id: threadId ?? newId("thr", now, box.routing()),
       direction: "outbound",
       status,
-      rfc_message_id: `<${submission.id}@${domainOf(mailbox.address)}>`,
+      rfc_message_id: content.redirected
+        ? box.messages.get(submission.original?.email_id ?? "").rfc_message_id
+        : `<${submission.id}@${domainOf(mailbox.address)}>`,
       fingerprint: null,
       created_at: box.time(),
       record: {
@@ -179,7 +251,8 @@ function store(
           ...(writers.length > 0 && { writers: [...writers] }),
           model_id: submission.model_id,
           model_provider: submission.model_provider,
-          ai_disclosure: mailbox.ai_disclosure,
+          // Of what is redirected others wrote every word.
+          ai_disclosure: mailbox.ai_disclosure && content.redirected === undefined,
           requested_mode: submission.oversight_mode,
           test: caller.test,
           copy: verdict.copy,
@@ -194,11 +267,18 @@ function store(
           attempts: 0,
           first_attempt_at: null,
           ...(isBound(caller, submission.agent_id) && { key_is_bound: true }),
+          ...(submission.intelligence && {
+            intelligence: submission.intelligence,
+            domain_risk: domainRisk(box, recipientsOf(content), submission.intelligence),
+          }),
+          ...(promotion && { promotion }),
+          ...(submission.original && { forward: forwardRecord(submission.original) }),
         },
       },
     },
     storedBodies(content, submission),
   );
+  if (submission.original?.form === "attached") box.messages.saveOriginal(message.seq, submission.original);
   if (submission.idempotency) {
     box.rememberIdempotency(idempotencyKey(caller, submission.idempotency.key), {
       digest: submission.idempotency.digest,
@@ -206,6 +286,7 @@ function store(
       expires_at: now + IDEMPOTENCY_KEPT,
     });
   }
+  if (!caller.test) rememberWords(box, words, content);
   // The draft it was, if it was one, is a message from here on.
   box.removeDraft(message.id);
   recordSubmission(box, caller, message, verdict);
@@ -251,11 +332,20 @@ function recordSubmission(box: MailboxBase, caller: Caller, message: Message, ve
       ...(approval && { approval_ref: approval.ref, approval_kind: approval.kind }),
       ...(outbound.send_at && { send_at: outbound.send_at, gate_timing: outbound.gate_timing }),
       ...(outbound.template && { template_id: outbound.template.id, template_version: outbound.template.version }),
-      domain: domainOf(record.from.address),
+      domain: domainOf(box.settings().address),
       recipients: record.to.length + record.cc.length + record.bcc.length,
       attachments: record.attachments.length,
       thread_id: message.thread_id,
       ...(outbound.test && { sandbox: true }),
+      ...(outbound.intelligence && {
+        domain_risk: Math.round(100 * (outbound.domain_risk?.score ?? 0)),
+        unknown_sources: [
+          ...new Set(outbound.intelligence.domains.flatMap(({ unknown }) => unknown.map(({ source }) => source))),
+        ],
+        new_names: outbound.intelligence.new_names,
+      }),
+      ...(outbound.promotion && { promotional: outbound.promotion.because }),
+      ...(outbound.forward && { forwards: outbound.forward.email_id, form: outbound.forward.form }),
       ...(held && { pending_id: pendingIdOf(message.id) }),
     },
     personal: {
@@ -267,6 +357,8 @@ function recordSubmission(box: MailboxBase, caller: Caller, message: Message, ve
       file_names: record.attachments.map(({ name }) => name),
       content_hash: outbound.content_hash,
       because: verdict.because,
+      ...(outbound.forward && { forwarded_sha256: outbound.forward.sha256 }),
+      ...(outbound.intelligence && { domain_intelligence: outbound.intelligence.domains }),
     },
   });
 }

@@ -1,3 +1,4 @@
+import { askableDomain, type DomainIntelligence } from "../../src/intelligence/domain-facts.ts";
 import { assessRisk, NO_RISK, type Risk } from "../../src/intelligence/risk.ts";
 import { comparableAddress, domainOf, withoutTag } from "../../src/mail/address.ts";
 import type { MessageContent } from "../../src/mail/message.ts";
@@ -10,7 +11,9 @@ import type { Submission } from "../mailbox-rpc.ts";
 import type { MailboxBase } from "./base.ts";
 import { automaticCopies } from "./content.ts";
 import { countOver } from "./counts.ts";
-import { type Bodies, contentOf, type Message, outboundOf } from "./messages.ts";
+import { type Enclosed, enclosedIn, withEnclosed } from "./forward-content.ts";
+import { answersToProgram } from "./loops.ts";
+import { type Bodies, contentOf, isStanding, type Message, outboundOf } from "./messages.ts";
 import { isTemplateInForce } from "./templates.ts";
 
 /** Gathers what the mailbox knows of a message about to leave, and asks the rules. */
@@ -24,15 +27,26 @@ export interface Judged {
   content: MessageContent;
   tags: Record<string, string>;
   template: Submission["template"];
+  /** Null or left out: a new thread. */
+  thread_id?: string | null;
+  /** What was looked up of the recipients' domains; null or left out: nothing. */
+  intelligence?: DomainIntelligence | null;
+  /** The message that is attached; null or left out: none. */
+  enclosed?: Enclosed | null;
 }
 
 /**
  * @param at whether the rules of the moment (sending hours, budgets) are asked too, or only those that stand at all times: what
  *   was let go once is not held again because an hour has passed.
  */
-export function judge(box: MailboxBase, { mode, content, tags, template }: Judged, at: "moment" | "standing"): Verdict {
+export function judge(
+  box: MailboxBase,
+  { mode, content: own, tags, template, thread_id = null, intelligence = null, enclosed = null }: Judged,
+  at: "moment" | "standing",
+): Verdict {
   const mailbox = box.settings();
   const policy = box.rules();
+  const content = withEnclosed(own, enclosed);
   const recipients = [...content.to, ...content.cc, ...content.bcc].map(({ address }) => address);
   const known = box.history.knownRecipients(recipients.map(comparableAddress));
   const allowed = new Map(box.allowedRecipients().map(({ recipient, approval_ref }) => [recipient, approval_ref]));
@@ -60,12 +74,31 @@ export function judge(box: MailboxBase, { mode, content, tags, template }: Judge
           }
         : null,
     // Where the mode lets nothing be sent nobody asks, and reading a message costs time.
-    risk: POLICY.send[mode] === "deny" ? NO_RISK : riskOf(box, content, known),
-    moment: at === "moment" ? { now: box.now(), sent: sentCounts(box, policy.budgets, recipients) } : null,
+    risk: POLICY.send[mode] === "deny" ? NO_RISK : riskOf(box, content, known, intelligence),
+    over_budget: overBudget(recipients, intelligence),
+    moment:
+      at === "moment"
+        ? {
+            now: box.now(),
+            sent: sentCounts(box, policy.budgets, recipients),
+            answers_to_program: answersToProgram(box, thread_id),
+          }
+        : null,
   });
 }
 
-function riskOf(box: MailboxBase, content: MessageContent, known: ReadonlySet<string>): Risk {
+/** Those whom the message is for: an edit may have left others out since. */
+function overBudget(recipients: readonly string[], intelligence: DomainIntelligence | null): string[] {
+  const domains = new Set(recipients.map((address) => askableDomain(domainOf(address))));
+  return (intelligence?.over_budget ?? []).filter((domain) => domains.has(domain));
+}
+
+function riskOf(
+  box: MailboxBase,
+  content: MessageContent,
+  known: ReadonlySet<string>,
+  intelligence: DomainIntelligence | null,
+): Risk {
   const recipients = [...content.to, ...content.cc, ...content.bcc].map(({ address }) => address);
   const domains = box.history.knownDomains();
   const knownDomains = box.history.areKnownDomains(recipients.map(domainOf));
@@ -76,6 +109,9 @@ function riskOf(box: MailboxBase, content: MessageContent, known: ReadonlySet<st
       domain_known: knownDomains.has(domainOf(address)),
     })),
     known_domains: domains,
+    looked_up: intelligence?.domains ?? [],
+    history: box.history.domainHistory(recipients.map(domainOf)),
+    now: box.now(),
     attachments: content.attachments.map(({ name, content_type }) => ({ name, content_type })),
     recent_bounces: countOver(box, "bounced", BOUNCE_DAYS),
     subject: content.subject,
@@ -107,7 +143,8 @@ function sentCounts(box: MailboxBase, budgets: Budgets, recipients: readonly str
 
 /** What mode and rules say of a stored message now, whatever they said when it was submitted. */
 export function judgeMessage(box: MailboxBase, message: Message, bodies: Bodies, at: "moment" | "standing"): Verdict {
-  const { requested_mode, template } = outboundOf(message);
+  const { requested_mode, template, intelligence = null, verdict } = outboundOf(message);
+  if (isStanding(message)) return verdict;
   const { oversight_mode } = box.settings();
   return judge(
     box,
@@ -116,6 +153,9 @@ export function judgeMessage(box: MailboxBase, message: Message, bodies: Bodies,
       content: contentOf(message, bodies),
       tags: message.record.tags,
       template,
+      thread_id: message.thread_id,
+      intelligence,
+      enclosed: enclosedIn(box, message),
     },
     at,
   );

@@ -1,5 +1,6 @@
 import { pendingIdOf, signatureIdOf } from "../../src/ids.ts";
 import { domainOf, formatAddress } from "../../src/mail/address.ts";
+import { brokenDomain } from "../../src/mail/domain-words.ts";
 import type { MailAddress } from "../../src/mail/message.ts";
 import { preservesBytes } from "../../src/mail/transports/choose.ts";
 import type { Email, EmailSummary, Mailbox, PendingItem, SendAnswer } from "../../src/operations/shapes.ts";
@@ -8,8 +9,10 @@ import type { OutboundStatus } from "../../src/oversight/statuses.ts";
 import type { MessageItem } from "../mailbox-rpc.ts";
 import type { MailboxBase } from "./base.ts";
 import { quorumView } from "./decide.ts";
+import { shownOriginal } from "./forward-content.ts";
 import { messageItem } from "./held-item.ts";
 import { formsWritten } from "./identity.ts";
+import { intelligenceOf } from "./intelligence.ts";
 import type { MessageRecord, OutboundRecord } from "./message-record.ts";
 import { type Bodies, contentOf, type DeliveryRow, type Message, outboundOf } from "./messages.ts";
 
@@ -54,7 +57,7 @@ export function emailSummary(message: Message, mailbox: Mailbox): EmailSummary {
     spf_result: inbound?.authentication.spf_result ?? null,
     dmarc_result: inbound?.authentication.dmarc_result ?? null,
     arc_result: inbound?.authentication.arc_result ?? null,
-    domain_intelligence: null,
+    domain_intelligence: outbound && intelligenceOf(outbound),
     spam_score: null,
     spam_verdict: null,
     approved_at: decision?.decision === "approve" ? decision.at : null,
@@ -62,7 +65,13 @@ export function emailSummary(message: Message, mailbox: Mailbox): EmailSummary {
     approval_ref: decision?.approval_ref ?? outbound?.verdict.approval?.ref ?? null,
     decision_reason: decision?.reason ?? record.end_reason,
     flags: inbound?.flags ?? [],
+    waits_because: whyItWaits(message, mailbox),
   };
+}
+
+/** Why a message that is let go has not left. */
+function whyItWaits({ status, record: { outbound } }: Message, { address }: Mailbox): string | null {
+  return status === "queued" && outbound?.waits_for === "domain" ? brokenDomain(domainOf(address)) : null;
 }
 
 /** Of our own agent, or of another's as far as it is proven. */
@@ -105,21 +114,32 @@ export function email(message: Message, bodies: Bodies, deliveries: DeliveryRow[
       attempts,
       response: code !== null && !response?.startsWith(String(code)) ? `${code} ${response ?? ""}`.trim() : response,
     })),
-    authentication: inbound ? { ...inbound.authentication } : null,
+    authentication: inbound
+      ? {
+          ...inbound.authentication,
+          ...(inbound.dmarc_overridden_by !== undefined && { dmarc_overridden_by: inbound.dmarc_overridden_by }),
+        }
+      : null,
   };
 }
 
-/** The headers a sent message has besides MIME's and the signatures; never Bcc. */
+/**
+ * The headers a sent message has besides MIME's and the signatures; never Bcc. Of one that was passed on as it is, those who got it
+ * stand in the envelope alone, and its Date is its author's.
+ */
 function outboundHeaders({ rfc_message_id, created_at, record }: Message): [string, string][] {
   const list = (addresses: MailAddress[]) => addresses.map(formatAddress).join(", ");
+  const own: [string, string | null][] = [
+    ["To", list(record.to)],
+    ["Cc", list(record.cc)],
+    ["Date", new Date(record.outbound?.dated_at ?? created_at).toUTCString().replace("GMT", "+0000")],
+  ];
   const all: [string, string | null][] = [
     ["From", formatAddress(record.from)],
     ["Reply-To", list(record.reply_to)],
-    ["To", list(record.to)],
-    ["Cc", list(record.cc)],
+    ...(record.redirected === undefined ? own : []),
     ["Subject", record.subject],
     ["Message-ID", rfc_message_id],
-    ["Date", new Date(record.outbound?.dated_at ?? created_at).toUTCString().replace("GMT", "+0000")],
     ["In-Reply-To", record.in_reply_to],
     ["References", record.references.join(" ")],
   ];
@@ -161,6 +181,30 @@ export function pendingItem(box: MailboxBase, message: Message): PendingItem {
     quorum: quorumView(box, item),
     send_at: message.record.outbound?.send_at ?? null,
     request: null,
+    ...(message.record.outbound?.forward && { forwarded: forwardedView(box, message) }),
+  };
+}
+
+/** A forwarding for a key that sends and may not read: without what others wrote. */
+export function withoutOriginal(item: PendingItem): PendingItem {
+  const { forwarded, ...rest } = item;
+  if (!forwarded) return item;
+  const words = { markdown: "", quoted: null, text: "", body: "", html: null, attachments: [] };
+  return { ...rest, subject: "", headers: {}, ...(forwarded.form === "redirected" && words) };
+}
+
+/** The message that is passed on, as programs get it. */
+function forwardedView(box: MailboxBase, message: Message): PendingItem["forwarded"] {
+  const original = shownOriginal(box, message);
+  if (!original) return undefined;
+  const { from, to, cc, body, ...rest } = original;
+  return {
+    ...rest,
+    from: formatAddress(from),
+    to: to.map(formatAddress),
+    cc: cc.map(formatAddress),
+    text: body?.text ?? null,
+    html: body?.html ?? null,
   };
 }
 
@@ -180,7 +224,9 @@ export function decisionItem(box: MailboxBase, message: Message): MessageItem {
   const bodies = box.messages.bodies(message.seq);
   const judged = outbound?.verdict ?? judgeByMode(record.mode);
   const mailbox = box.settings();
+  const original = shownOriginal(box, message);
   return {
+    ...(original && { forwarded: original }),
     pending_id: pendingIdOf(message.id),
     email_id: message.id,
     mailbox_id: mailbox.id,
@@ -202,9 +248,9 @@ export function decisionItem(box: MailboxBase, message: Message): MessageItem {
     because: hold?.because ?? judged.because,
     reasons: hold?.reasons ?? [],
     risk: outbound?.verdict.risk ?? null,
-    domain_intelligence: null,
+    domain_intelligence: outbound && intelligenceOf(outbound),
     send_at: outbound?.send_at ?? null,
-    source: outbound && sourceOf(bodies),
+    source: outbound && record.redirected === undefined ? sourceOf(bodies) : null,
     edits: box.messages.edits(message.seq, SHOWN_DIFFERENCE).map(shownEdit),
     quorum: hold ? peopleOf(quorumView(box, { hold })) : { needed: mailbox.quorum, approvals: [] },
     submitted_at: message.created_at,
@@ -266,14 +312,19 @@ function signedAtDelivery(
   const isOurs = preservesBytes(box.environment(), outbound);
   const isSigned = status !== "blocked" && !outbound.test;
   const forms = isSigned ? formsWritten(box, outbound, isOurs) : [];
+  const dkim = !isSigned ? "not_signed" : isOurs ? "signed_at_delivery" : "signed_by_transport";
+  const isRedirected = outbound.forward?.form === "redirected";
   return {
     spf: "checked_by_recipient",
-    dkim: !isSigned ? "not_signed" : isOurs ? "signed_at_delivery" : "signed_by_transport",
+    dkim: isRedirected ? "left_as_it_came" : dkim,
+    ...(isRedirected && { arc: isSigned ? "sealed_at_delivery" : "not_sealed" }),
     dmarc: "checked_by_recipient",
     identity_signed: forms.length > 0,
     identity_forms: forms,
   };
 }
+
+const PROMOTIONAL = " It counts as promotional mail: it carries your postal address and a way to unsubscribe.";
 
 function answerOf(box: MailboxBase, message: Message, status: OutboundStatus): SendAnswer {
   const mailbox = box.settings();
@@ -293,11 +344,12 @@ function answerOf(box: MailboxBase, message: Message, status: OutboundStatus): S
     dkim_domain: domainOf(mailbox.address),
     authentication,
     ...(authentication.identity_signed && { identity_sig_id: signatureIdOf(message.id) }),
-    domain_intelligence: null,
+    domain_intelligence: intelligenceOf(outbound),
     verdict: verdictView(outbound.verdict),
     send_at: outbound.send_at,
     approval_ref: outbound.verdict.approval?.ref ?? null,
-    message: sentence + (outbound.test ? sandboxed : ""),
+    ...(outbound.forward && { form: outbound.forward.form }),
+    message: sentence + (outbound.promotion ? PROMOTIONAL : "") + (outbound.test ? sandboxed : ""),
     ...(outbound.test && { sandbox: true }),
   };
 }

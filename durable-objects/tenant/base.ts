@@ -2,7 +2,7 @@ import type { Env } from "../../src/env.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
 import type { EventType } from "../../src/webhooks/event.ts";
 import { Ledger, type NewEntry } from "../ledger.ts";
-import { DATA_KEYS, IDENTITY_KEYS } from "../resealing.ts";
+import { DATA_KEYS, DKIM_KEYS, IDENTITY_KEYS } from "../resealing.ts";
 import type { NewTenant } from "../tenant-rpc.ts";
 import { TENANT_SCHEMA } from "./schema.ts";
 import { isWithinKey, type StoredKey } from "./stored-key.ts";
@@ -15,7 +15,7 @@ export interface StoredTenant extends NewTenant {
 /** What the tenant object's parts work with: its row, its keys, its chain. */
 export abstract class TenantBase extends Ledger {
   protected readonly schemaVersions = TENANT_SCHEMA;
-  protected override readonly sealedTables = [IDENTITY_KEYS, DATA_KEYS];
+  protected override readonly sealedTables = [DKIM_KEYS, IDENTITY_KEYS, DATA_KEYS];
   /** The object's own tables. Writes belong inside `commit`. */
   readonly rows: SqlStorage = this.sql;
 

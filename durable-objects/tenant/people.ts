@@ -6,7 +6,7 @@ import { recordPeople } from "../../src/store/people.ts";
 import { countMailboxes, recordTenant } from "../../src/store/tenant-projection.ts";
 import { SYSTEM } from "../ledger.ts";
 import { actorOf, notFound } from "../mailbox/base.ts";
-import type { NewTenant } from "../tenant-rpc.ts";
+import type { AccountChange, NewTenant } from "../tenant-rpc.ts";
 import type { StoredTenant, TenantBase } from "./base.ts";
 
 /** The tenant itself, its operator, and the people whom the operator has confirmed. */
@@ -44,10 +44,40 @@ export async function account(box: TenantBase, caller: Caller): Promise<Outcome<
   return box.isMine(caller) ? accepted(await accountOf(box, box.tenant())) : notFound();
 }
 
+/** Changes the account. What the footer of promotional mail says is on record with every change of it. */
+export async function updateAccount(
+  box: TenantBase,
+  caller: Caller,
+  { postal_address }: AccountChange,
+): Promise<Outcome<Account>> {
+  if (!box.isMine(caller)) return notFound();
+  if (caller.mailbox_ids !== null) {
+    return refused("mailbox_not_allowed", "This key is bound to its mailboxes and cannot change the whole account.");
+  }
+  const before = box.tenant();
+  if (postal_address !== undefined && postal_address !== (before.postal_address ?? null)) {
+    box.commit(() => {
+      box.saveTenant({ ...before, postal_address });
+      box.record({
+        actor: actorOf(caller),
+        action: "account.updated",
+        resource: { type: "tenant", id: before.id },
+        detail: { changed: ["postal_address"] },
+        personal: { postal_address },
+      });
+    });
+  }
+  // Also where nothing changed: an earlier call may have broken off before this.
+  const stored = box.tenant();
+  await recordTenant(box.environment().DB, stored);
+  return accepted(await accountOf(box, stored));
+}
+
 async function accountOf(box: TenantBase, tenant: StoredTenant): Promise<Account> {
-  const { id, name, operator_email, confirmed_approvers, created_at } = tenant;
+  const { id, name, operator_email, confirmed_approvers, created_at, postal_address = null } = tenant;
   const mailbox_count = await countMailboxes(box.environment().DB, id);
-  return { id, tenant_id: id, name, operator_email, approvers: confirmed_approvers, mailbox_count, created_at };
+  const approvers = confirmed_approvers;
+  return { id, tenant_id: id, name, operator_email, approvers, mailbox_count, postal_address, created_at };
 }
 
 /** @returns those of `people` whom the operator has confirmed, as they are given; the operator counts as one. */

@@ -52,4 +52,30 @@ export const TENANT_SCHEMA: readonly (readonly string[])[] = [
     "CREATE INDEX agents_registered ON agents (id) WHERE json_extract(agent, '$.deleted_at') IS NULL",
     "CREATE INDEX api_keys_by_default ON api_keys (json_extract(key, '$.default_agent_id'))",
   ],
+  [
+    // Whom not to write to, by a hash of tenant and address. `active` 0: taken off the list, and the address with it.
+    `CREATE TABLE suppressions (
+      hash TEXT PRIMARY KEY,
+      address TEXT,
+      reason TEXT NOT NULL,
+      note TEXT,
+      email_id TEXT,
+      created_at TEXT NOT NULL,
+      place INTEGER NOT NULL,
+      active INTEGER NOT NULL,
+      version INTEGER NOT NULL
+    ) WITHOUT ROWID`,
+    "CREATE INDEX suppressions_by_place ON suppressions (place)",
+    // Messages that came back from an address that may work another time. Kept as long as they count.
+    "CREATE TABLE soft_bounces (hash TEXT NOT NULL, email_id TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (hash, email_id)) WITHOUT ROWID",
+    "CREATE INDEX soft_bounces_by_time ON soft_bounces (at)",
+    // The tenant's domains as JSON: how each is set up, whether it is proved, and what the looks at its DNS came to.
+    "CREATE TABLE domains (id TEXT PRIMARY KEY, domain TEXT NOT NULL UNIQUE, record TEXT NOT NULL) WITHOUT ROWID",
+    // Their DKIM keys as JSON, those awaited and those retired too; private halves are sealed under MASTER_KEY.
+    "CREATE TABLE dkim_keys (position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, domain TEXT NOT NULL, key TEXT NOT NULL)",
+    "CREATE INDEX dkim_keys_by_domain ON dkim_keys (domain, position)",
+    // Names that the DNS was asked for by setting domains up, and since when: so many new ones in a day.
+    "CREATE TABLE domain_names (name TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX domain_names_by_time ON domain_names (at)",
+  ],
 ];

@@ -13,6 +13,7 @@ import { addRpc, rpcPaths } from "./rpc.ts";
 import { securityHeaders } from "./security-headers.ts";
 import type { AppEnvironment, DoorDependencies } from "./serve.ts";
 import { resealAnswer, setupAnswer } from "./setup.ts";
+import { unsubscribeRoutes } from "./unsubscribe.tsx";
 import { verifyRoutes } from "./verify.tsx";
 import { addWellKnown, WELL_KNOWN_PATHS } from "./well-known.ts";
 
@@ -77,6 +78,7 @@ export function createApp(dependencies: DoorDependencies): Hono<AppEnvironment> 
   app.route("/", approveRoutes(dependencies.now));
   app.route("/", consoleRoutes(dependencies));
   app.route("/", verifyRoutes());
+  app.route("/", unsubscribeRoutes());
   addRest(app, dependencies);
   addRpc(app, dependencies);
   addMethodNotAllowed(app);

@@ -1,13 +1,14 @@
 import { domainOf } from "../mail/address.ts";
 import { limitNesting } from "../mail/html-nesting.ts";
-import { isImitation, shapeOf } from "../pages/misleading/domains.ts";
 import { isProgram } from "../pages/misleading/files.ts";
 import { findHiddenCharacters } from "../pages/misleading/hidden-characters.ts";
 import { type HtmlContent, readHtml } from "../pages/misleading/html-content.ts";
 import { judgeLink } from "../pages/misleading/links.ts";
 import { judgeWords } from "../pages/misleading/names.ts";
+import type { DomainFacts } from "./domain-facts.ts";
+import { type DomainHistory, factsOf, judgeDomains, NO_HISTORY } from "./domain-signals.ts";
 
-/** How risky a message is, by what the mailbox knows itself: no look-ups, no model. */
+/** How risky a message is, by what the mailbox knows itself and what was looked up before: no look-ups here, no model. */
 
 /** What speaks for a risk. */
 export interface RiskReason {
@@ -38,6 +39,12 @@ export interface RiskFacts {
   }[];
   /** Domains this mailbox wrote to before, at most some hundreds. */
   known_domains: string[];
+  /** What was looked up of the recipients' domains; left out or empty: nothing. */
+  looked_up?: readonly DomainFacts[];
+  /** What the mailbox lived through with a domain, by the domain as it stands in the address; left out: nothing. */
+  history?: ReadonlyMap<string, DomainHistory>;
+  /** Milliseconds since the epoch. */
+  now: number;
   attachments: { name: string; content_type: string }[];
   /** How many of the mailbox's messages came back lately. */
   recent_bounces: number;
@@ -64,12 +71,11 @@ interface Signal {
 }
 
 /**
- * Every signal with its weight. One that any new customer sets off is light; together three light ones weigh as much as a grave one.
- * Grave are those that ordinary mail hardly has: a domain made to look like one that is known, a program, text made to mislead.
+ * Every signal of the message itself with its weight; those of its recipients' domains are in domain-signals.ts. One that any new
+ * customer sets off is light; together three light ones weigh as much as a grave one. Grave are those that ordinary mail hardly
+ * has: a program, text made to mislead.
  */
 const SIGNALS = {
-  new_domain: { weight: 0.2, why: whyNewDomain },
-  lookalike_domain: { weight: 0.7, why: whyLookalike },
   many_recipients: { weight: 0.2, why: ({ recipients }) => whyMany(recipients.length, MANY_RECIPIENTS, "recipients") },
   many_new_recipients: {
     weight: 0.3,
@@ -89,28 +95,6 @@ const SIGNALS = {
 
 function whyMany(count: number, many: number, what: string): string | null {
   return count < many ? null : `It has ${count} ${what}.`;
-}
-
-function newDomains({ recipients }: RiskFacts): string[] {
-  const domains = recipients.filter(({ domain_known }) => !domain_known).map(({ address }) => domainOf(address));
-  return [...new Set(domains)];
-}
-
-function whyNewDomain(facts: RiskFacts): string | null {
-  const [first, ...rest] = newDomains(facts);
-  if (first === undefined) return null;
-  const more = rest.length > 0 ? ` and ${rest.length} more` : "";
-  return `This mailbox never wrote to ${first}${more} before.`;
-}
-
-function whyLookalike(facts: RiskFacts): string | null {
-  const known = new Map(facts.known_domains.map((domain) => [shapeOf(domain), domain]));
-  for (const domain of newDomains(facts)) {
-    const twin = known.get(shapeOf(domain));
-    if (twin !== undefined && twin !== domain) return `${domain} looks like ${twin}, but it is a different domain.`;
-    if (isImitation(domain)) return `${domain} is written with letters that only look like others.`;
-  }
-  return null;
 }
 
 function whyProgram({ attachments }: RiskFacts): string | null {
@@ -138,9 +122,26 @@ function whyLookalikeWords({ subject, text, content }: Examined): string | null 
   return judgeWords(words, "text", "The message", "caution")[0]?.message ?? null;
 }
 
+/** @returns the score of reasons, and them. */
+export function riskFrom(reasons: RiskReason[]): Risk {
+  const clear = reasons.reduce((chance, { weight }) => chance * (1 - weight), 1);
+  return { score: Math.round((1 - clear) * 100) / 100, reasons };
+}
+
+function domainReasons({ recipients, known_domains, looked_up = [], history, now }: RiskFacts): RiskReason[] {
+  const known = new Map(recipients.map(({ address, domain_known }) => [domainOf(address), domain_known]));
+  const domains = [...known].map(([domain, isKnown]) => ({
+    domain,
+    known: isKnown,
+    facts: factsOf(domain, looked_up),
+    history: history?.get(domain) ?? NO_HISTORY,
+  }));
+  return judgeDomains({ domains, known_domains, now });
+}
+
 /**
  * Assesses a message by its facts. Pure, and linear in its size.
- * @returns the reasons in the order of the table, and their combined score.
+ * @returns the reasons, those of its recipients' domains first, each in the order of its table; and their combined score.
  */
 export function assessRisk(facts: RiskFacts): Risk {
   const content = facts.html === null ? null : readHtml(limitNesting(facts.html));
@@ -148,6 +149,5 @@ export function assessRisk(facts: RiskFacts): Risk {
     const because = why({ ...facts, content });
     return because === null ? [] : [{ reason, weight, because }];
   });
-  const clear = reasons.reduce((chance, { weight }) => chance * (1 - weight), 1);
-  return { score: Math.round((1 - clear) * 100) / 100, reasons };
+  return riskFrom([...domainReasons(facts), ...reasons]);
 }

@@ -12,6 +12,8 @@ export interface Composition {
   date: Date;
   /** Written first, in this order, byte for byte: never folded, encoded or recased. */
   extra_headers?: readonly (readonly [name: string, value: string])[];
+  /** Its one attachment is a mail that is passed on: of the type `message/rfc822` it stays one, its bytes unencoded (RFC 2046 §5.2.1). */
+  encloses?: true;
 }
 
 /** RFC 5322 §2.1.1, without CRLF. */
@@ -63,6 +65,12 @@ function attachment(meta: StoredAttachment, bytes: Uint8Array | undefined) {
   };
 }
 
+/** As it stands, whatever is in it: encoded, no mail program would take it for a mail. */
+function enclosed(meta: StoredAttachment, bytes: Uint8Array | undefined) {
+  const contentTransferEncoding = bytes?.some((octet) => octet > 127) ? ("8bit" as const) : ("7bit" as const);
+  return { ...attachment(meta, bytes), contentType: "message/rfc822", contentTransferEncoding };
+}
+
 /** @returns a body with CRLF line ends; an empty one as an empty line, since the composer makes no part of nothing. */
 function bodyPart(text: string): string {
   return text.replace(/\r\n|\r|\n/g, "\r\n") || "\r\n";
@@ -96,12 +104,18 @@ function boundaryOf({ content, message_id }: Composition): string {
  */
 export async function composeMessage(input: Composition): Promise<Uint8Array> {
   const { content } = input;
+  if (content.redirected !== undefined) throw new Error("A message that is passed on as it is cannot be composed");
   const composer = new MailComposer({
     messageId: input.message_id,
     date: input.date,
     ...((content.text !== null || content.html === null) && { text: bodyPart(content.text ?? "") }),
     ...(content.html !== null && { html: bodyPart(content.html) }),
-    attachments: content.attachments.map((meta, index) => attachment(meta, input.attachments[index])),
+    attachments: content.attachments.map((meta, index) =>
+      (input.encloses && meta.content_type === "message/rfc822" ? enclosed : attachment)(
+        meta,
+        input.attachments[index],
+      ),
+    ),
     baseBoundary: boundaryOf(input),
     disableUrlAccess: true,
     disableFileAccess: true,

@@ -43,13 +43,18 @@ function newKey(selector: string, algorithm: DkimAlgorithm): DkimKey {
   return { selector, algorithm, private_key_pem: pem, public_key_base64: dkimPublicKey(pem, algorithm) };
 }
 
+const SELECTOR_ENDS: Readonly<Record<DkimAlgorithm, string>> = { "rsa-sha256": "r", "ed25519-sha256": "e" };
+
 /**
- * Makes a domain's two keys: RSA-2048, which every receiver can check, and Ed25519.
+ * Makes a domain's keys, by default two: RSA-2048, which every receiver can check, and Ed25519.
  * @param random for the selectors, which differ each time, so that a rotation never reuses a name that resolvers have cached.
  */
-export function generateDkimKeys(random: RandomBytes = randomBytes): DkimKey[] {
+export function generateDkimKeys(
+  algorithms: readonly DkimAlgorithm[] = ["rsa-sha256", "ed25519-sha256"],
+  random: RandomBytes = randomBytes,
+): DkimKey[] {
   const suffix = Buffer.from(random(4)).toString("hex");
-  return [newKey(`mm${suffix}r`, "rsa-sha256"), newKey(`mm${suffix}e`, "ed25519-sha256")];
+  return algorithms.map((algorithm) => newKey(`mm${suffix}${SELECTOR_ENDS[algorithm]}`, algorithm));
 }
 
 /** @returns the record of one key (RFC 6376 §3.6.1). Required for RSA only: not every receiver checks Ed25519. */
@@ -81,31 +86,4 @@ export function identityDnsRecord(
 /** @returns a TXT value as the strings it is published as, each at most 255 octets (RFC 1035 §3.3). */
 export function txtStrings(value: string): string[] {
   return value.match(/[\s\S]{1,255}/g) ?? [""];
-}
-
-/**
- * All records a domain needs to send and receive through this service.
- * @param hosts `mxHost` takes its inbound mail; `spfInclude` is the relay's SPF domain, left out where the relay has none.
- */
-export function domainDnsRecords(
-  domain: string,
-  keys: readonly Omit<DkimKey, "private_key_pem">[],
-  hosts: { mxHost?: string | undefined; spfInclude?: string | undefined },
-): DnsRecord[] {
-  const { mxHost, spfInclude } = hosts;
-  const spf = ["v=spf1", ...(mxHost ? ["mx"] : []), ...(spfInclude ? [`include:${spfInclude}`] : []), "~all"].join(" ");
-  return [
-    ...(mxHost
-      ? [{ type: "MX", name: domain, value: `10 ${mxHost}`, purpose: "inbound", required: true } as const]
-      : []),
-    { type: "TXT", name: domain, value: spf, purpose: "spf", required: true },
-    ...keys.map((key) => dkimDnsRecord(domain, key)),
-    {
-      type: "TXT",
-      name: `_dmarc.${domain}`,
-      value: "v=DMARC1; p=quarantine; adkim=r; aspf=r",
-      purpose: "dmarc",
-      required: true,
-    },
-  ];
 }

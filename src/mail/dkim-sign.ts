@@ -1,6 +1,7 @@
 import "./digest-names-in-workerd.ts";
 import { finished } from "node:stream/promises";
 import { type DkimHeaders, DkimSigner } from "mailauth/lib/dkim/dkim-signer.js";
+import { HEADER } from "../identity/header-form.ts";
 
 export type DkimAlgorithm = "rsa-sha256" | "ed25519-sha256";
 
@@ -14,14 +15,16 @@ export interface DkimSigningKey {
 }
 
 /** Signed once more often than they occur, so that none can be added later (RFC 6376 §8.15). */
-const OVERSIGNED = [
+const OVERSIGNED: readonly string[] = [
   ...["From", "Reply-To", "To", "Cc", "Subject", "Date", "Message-ID", "References", "In-Reply-To"],
   ...["MIME-Version", "Content-Type"],
+  // FORMATS.md §2: nobody adds a claim or a disclosure to a message that was sent without.
+  ...Object.values(HEADER),
 ];
+/** A further one of ours, where present, is oversigned too. */
+const IDENTITY_HEADER = /^x-(?:multimail|mm)-/;
 /** Signed where present. */
 const ALSO_SIGNED = ["Sender", "Content-Transfer-Encoding", "List-Unsubscribe", "List-Unsubscribe-Post"];
-/** Our identity headers (FORMATS.md §2): oversigned where present, so that a second one breaks the signature. */
-const IDENTITY_HEADER = /^x-(?:multimail|mm)-|^x-ai-generated$/;
 
 /**
  * mailauth signs each header that is present. It joins their names into `h=` as they are, so the names that must be signed once
@@ -32,8 +35,9 @@ class OversigningDkimSigner extends DkimSigner {
 
   override async messageHeaders(headers: DkimHeaders): Promise<void> {
     this.from = fromDomain(headers);
-    const identity = headers.parsed.filter((header) => IDENTITY_HEADER.test(header.key));
-    const oversigned = [...OVERSIGNED, ...new Set(identity.map((header) => header.casedKey))];
+    const present = headers.parsed.filter((header) => IDENTITY_HEADER.test(header.key));
+    const names = [...OVERSIGNED, ...present.map(({ casedKey }) => casedKey)];
+    const oversigned = [...new Map(names.map((name) => [name.toLowerCase(), name])).values()];
     this.headerList = [...oversigned, ...ALSO_SIGNED].join(":");
     const signed = new Set(this.headerList.toLowerCase().split(":"));
     // `h=` names headers from the last to the first.

@@ -14,15 +14,26 @@ export interface Resolver {
   (domain: string, rrtype: string): Promise<string[][] | string[]>;
 }
 
+export type DnsAnswer = MxRecord[] | string[][] | string[];
+
+/** A resolver that also tells how long its answers may be kept. */
+export interface TimedResolver extends Resolver {
+  /** As the resolver itself; `ttl` in seconds is the least of the records that led to the answer (RFC 1035 §3.2.1). */
+  timed(domain: string, rrtype: string): Promise<{ answer: DnsAnswer; ttl: number }>;
+}
+
 export type DnsErrorCode = "ENOTFOUND" | "ENODATA" | "ETIMEOUT" | "ESERVFAIL" | "EREFUSED" | "EBADNAME";
 
 /** A look-up without an answer. `ENOTFOUND` and `ENODATA` are answers of the DNS; the other codes are breakdowns. */
 export class DnsError extends Error {
   readonly code: DnsErrorCode;
-  constructor(code: DnsErrorCode, rrtype: string, domain: string, cause?: unknown) {
+  /** Of `ENOTFOUND` and `ENODATA`, for how many seconds that may be kept (RFC 2308 §5); null where the answer did not say. */
+  readonly ttl: number | null;
+  constructor(code: DnsErrorCode, rrtype: string, domain: string, cause?: unknown, ttl: number | null = null) {
     super(`${rrtype} ${domain}: ${code}`, { cause });
     this.name = "DnsError";
     this.code = code;
+    this.ttl = ttl;
   }
 }
 
@@ -35,6 +46,8 @@ const RCODES: Record<number, DnsErrorCode> = { 3: "ENOTFOUND", 5: "EREFUSED" };
 /** A DNS message has at most 65,535 octets; escaped as JSON, with names written out, it stays well below this. */
 const MAX_RESPONSE_OCTETS = 512 * 1024;
 const TIMEOUT_MS = 5_000;
+/** More aliases in a row than any zone needs. */
+const MAX_ALIASES = 16;
 
 // SPF macros put local parts into names (RFC 7208 §7), so every atext character may occur in a label.
 const LABEL = /^[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]{1,63}$/;
@@ -70,6 +83,11 @@ function parseMxData(data: string): MxRecord[] {
   return match ? [{ priority: Number(match[1]), exchange: withoutRoot(match[2] as string) }] : [];
 }
 
+function readData(rrtype: string, data: readonly string[]): DnsAnswer {
+  if (rrtype === "TXT") return data.map(parseTxtData);
+  return rrtype === "MX" ? data.flatMap(parseMxData) : data.map(withoutRoot);
+}
+
 function withoutRoot(name: string): string {
   return name === "." ? "" : name.replace(/\.$/, "");
 }
@@ -88,10 +106,34 @@ async function readBounded(response: Response): Promise<string> {
   return text + decoder.decode();
 }
 
+interface JsonRecord {
+  /** Lower case, without the final dot; null where the answer does not say. */
+  name: string | null;
+  type: number;
+  /** In seconds. */
+  ttl: number;
+  data: string;
+}
+
 interface JsonAnswer {
   status: number;
   truncated: boolean;
-  records: { type: number; data: string }[];
+  records: JsonRecord[];
+  authority: JsonRecord[];
+}
+
+function normalName(name: string): string {
+  return withoutRoot(name).toLowerCase();
+}
+
+function readRecords(list: unknown): JsonRecord[] {
+  return (Array.isArray(list) ? (list as unknown[]) : []).flatMap((record) => {
+    if (typeof record !== "object" || record === null) return [];
+    const { name, type, TTL, data } = record as Record<string, unknown>;
+    if (typeof type !== "number" || typeof data !== "string") return [];
+    const ttl = typeof TTL === "number" && TTL > 0 ? TTL : 0;
+    return [{ name: typeof name === "string" ? normalName(name) : null, type, ttl, data }];
+  });
 }
 
 function readAnswer(body: string): JsonAnswer {
@@ -99,18 +141,43 @@ function readAnswer(body: string): JsonAnswer {
   if (typeof json !== "object" || json === null || !("Status" in json) || typeof json.Status !== "number") {
     throw new Error("not a DNS answer");
   }
-  const answers: unknown[] = "Answer" in json && Array.isArray(json.Answer) ? json.Answer : [];
-  const records = answers.flatMap((answer) =>
-    typeof answer === "object" &&
-    answer !== null &&
-    "type" in answer &&
-    typeof answer.type === "number" &&
-    "data" in answer &&
-    typeof answer.data === "string"
-      ? [{ type: answer.type, data: answer.data }]
-      : [],
-  );
-  return { status: json.Status, truncated: "TC" in json && json.TC === true, records };
+  return {
+    status: json.Status,
+    truncated: "TC" in json && json.TC === true,
+    records: readRecords("Answer" in json ? json.Answer : []),
+    authority: readRecords("Authority" in json ? json.Authority : []),
+  };
+}
+
+/**
+ * Follows the aliases of an answer from the name that was asked for (RFC 1034 §3.6.2), within that answer only.
+ * @returns the records of the wanted type at their end, and the shortest lifetime on the way.
+ * @throws Error if they go round in a circle or do not end.
+ */
+function recordsAt(domain: string, type: number, records: readonly JsonRecord[]): { data: string[]; ttl: number } {
+  let name = normalName(domain);
+  // Names with other characters than these may come back escaped in ways of the server's own (RFC 1035 §5.1).
+  const comparable = records.every((record) => record.name === null || /^[a-z0-9._-]*$/.test(record.name));
+  const isAt = (record: JsonRecord) => record.name === null || !comparable || record.name === name;
+  const ttls: number[] = [];
+  const passed = new Set<string>();
+  while (type !== RR_TYPES.CNAME && comparable) {
+    const alias = records.find((record) => record.type === RR_TYPES.CNAME && record.name === name);
+    if (!alias) break;
+    if (passed.has(name) || passed.size >= MAX_ALIASES) throw new Error("the aliases do not end");
+    passed.add(name);
+    ttls.push(alias.ttl);
+    name = normalName(alias.data);
+  }
+  const found = records.filter((record) => record.type === type && isAt(record));
+  return { data: found.map(({ data }) => data), ttl: Math.min(...ttls, ...found.map(({ ttl }) => ttl)) };
+}
+
+/** @returns the lifetime of an absence: the SOA record's own, or its last field if that is less (RFC 2308 §5). */
+function negativeTtl(authority: readonly JsonRecord[]): number | null {
+  const soa = authority.find(({ type }) => type === RR_TYPES.SOA);
+  const minimum = /\s(\d+)$/.exec(soa?.data.trim() ?? "")?.[1];
+  return soa && minimum !== undefined ? Math.min(soa.ttl, Number(minimum)) : null;
 }
 
 function isTimeout(error: unknown): boolean {
@@ -124,7 +191,7 @@ function isTimeout(error: unknown): boolean {
  * @returns the resolver. Every breakdown of the way there (no connection, HTTP status, unreadable answer) is `ESERVFAIL`, no
  *   answer within 5 seconds is `ETIMEOUT`.
  */
-export function dnsOverHttps(url: string, fetch: typeof globalThis.fetch): Resolver {
+export function dnsOverHttps(url: string, fetch: typeof globalThis.fetch): TimedResolver {
   async function ask(domain: string, rrtype: string): Promise<JsonAnswer> {
     const query = new URL(url);
     query.searchParams.set("name", domain);
@@ -144,24 +211,35 @@ export function dnsOverHttps(url: string, fetch: typeof globalThis.fetch): Resol
     }
   }
 
-  function resolve(domain: string, rrtype: "MX"): Promise<MxRecord[]>;
-  function resolve(domain: string, rrtype: string): Promise<string[][] | string[]>;
-  async function resolve(domain: string, rrtype: string): Promise<MxRecord[] | string[][] | string[]> {
+  async function timed(domain: string, rrtype: string): Promise<{ answer: DnsAnswer; ttl: number }> {
     const type = RR_TYPES[rrtype];
     if (type === undefined) throw new TypeError(`Unknown record type ${rrtype}`);
     if (!isQueryableName(domain)) throw new DnsError("EBADNAME", rrtype, domain);
-    const answer = await ask(domain, rrtype);
-    if (answer.status !== 0) throw new DnsError(RCODES[answer.status] ?? "ESERVFAIL", rrtype, domain);
+    const { status, truncated, records, authority } = await ask(domain, rrtype);
+    const fail = (code: DnsErrorCode, cause?: unknown) =>
+      new DnsError(code, rrtype, domain, cause, negativeTtl(authority));
+    if (status !== 0) throw fail(RCODES[status] ?? "ESERVFAIL");
     // A truncated set could lack the very record that forbids something.
-    if (answer.truncated) throw new DnsError("ESERVFAIL", rrtype, domain);
-    // The answer section also has the CNAMEs that were followed.
-    const data = answer.records.filter((record) => record.type === type).map((record) => record.data);
-    if (data.length === 0) throw new DnsError("ENODATA", rrtype, domain);
-    if (rrtype === "TXT") return data.map(parseTxtData);
-    if (rrtype === "MX") return data.flatMap(parseMxData);
-    return data.map(withoutRoot);
+    if (truncated) throw fail("ESERVFAIL");
+    let found: ReturnType<typeof recordsAt>;
+    try {
+      found = recordsAt(domain, type, records);
+    } catch (error) {
+      throw fail("ESERVFAIL", error);
+    }
+    if (found.data.length === 0) throw fail("ENODATA");
+    const answer = readData(rrtype, found.data);
+    // Records that say nothing readable are no absence of records.
+    if (answer.length === 0) throw fail("ESERVFAIL");
+    return { answer, ttl: found.ttl };
   }
-  return resolve;
+
+  function resolve(domain: string, rrtype: "MX"): Promise<MxRecord[]>;
+  function resolve(domain: string, rrtype: string): Promise<string[][] | string[]>;
+  async function resolve(domain: string, rrtype: string): Promise<DnsAnswer> {
+    return (await timed(domain, rrtype)).answer;
+  }
+  return Object.assign(resolve, { timed });
 }
 
 /**

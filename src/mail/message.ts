@@ -1,3 +1,4 @@
+import type { AuthenticationChecks } from "./authentication-checks.ts";
 import type { ReceivedIdentity } from "./received-identity.ts";
 
 /** The shapes of mail that modules hand to each other. All are plain data and cross RPC boundaries. */
@@ -38,6 +39,11 @@ export interface MessageContent {
   /** Message-IDs with angle brackets. */
   in_reply_to: string | null;
   references: string[];
+  /**
+   * Lower-case hex SHA-256 of the bytes that leave in place of all this, which is what stands in them; whom it is for is in the
+   * envelope alone. Left out of every message that is composed.
+   */
+  redirected?: string;
 }
 
 /** One DKIM signature found on arrival, as judged (RFC 6376). */
@@ -67,6 +73,8 @@ export interface AuthenticationVerdicts {
   dmarc_result: string;
   dmarc_policy: string | null;
   arc_result: string;
+  /** Each check with its domain and reason; not there on mail that arrived before they were kept. */
+  checks?: AuthenticationChecks;
 }
 
 /** What the inbound worker hands to the mailbox object after the raw bytes are durable in R2. */

@@ -87,7 +87,15 @@ export function matterOf(item: DecisionItem): string {
 function messageFacts(item: MessageItem): Fact[] {
   const leaves: Fact[] = item.send_at === null ? [] : [["Leaves", timeInWords(item.send_at)]];
   const risk: Fact[] = item.risk === null || item.kind !== "send" ? [] : [["Risk", riskFact(item.risk)]];
-  return [...envelopeFacts(item.content), ...leaves, ...risk];
+  return [...forwardFacts(item), ...envelopeFacts(item.content), ...leaves, ...risk];
+}
+
+/** Whose words they are, before anything is quoted of them. */
+function forwardFacts({ forwarded }: MessageItem): Fact[] {
+  if (!forwarded) return [];
+  const { form, from, subject } = forwarded;
+  if (form === "redirected") return [["Passes on", "the message below as it is; others wrote it"]];
+  return [["Attached", `${oneLine(subject) || "(no subject)"}, from ${oneLine(from.address, 200, "strict")}`]];
 }
 
 function riskFact({ score, reasons }: NonNullable<MessageItem["risk"]>): string {

@@ -20,6 +20,8 @@ export interface SystemMail {
 /** Local parts on the deployment's own domain that are the service's, so that no mailbox can be made there. */
 export const SYSTEM_LOCAL_PARTS: readonly string[] = [
   "approvals",
+  "bounces",
+  "complaints",
   "postmaster",
   "abuse",
   "hostmaster",

@@ -5,6 +5,7 @@ import type { Caller } from "../oversight/caller.ts";
 import { callMailbox } from "../store/mailbox-client.ts";
 import { actingAs, modelOf } from "./acting-agent.ts";
 import { attachmentsIn, decodeAttachments } from "./attachments-in.ts";
+import { withBrokenDomain } from "./broken-domain.ts";
 import { addresses, agreed, cursor, limit, metadata, tags } from "./fields.ts";
 import {
   carriedFields,
@@ -101,7 +102,7 @@ async function save(
   const caller = actingAs(context.caller, input.agent_id ?? null);
   const words = await wordsOf(context, routing, input.content);
   const files = decodeAttachments(input.attachments ?? []);
-  refuseTooLarge({ text: words.text ?? "", html: words.html ?? null, markdown: null }, files);
+  refuseTooLarge(context.env, { text: words.text ?? "", html: words.html ?? null, markdown: null }, files);
   const { tags, metadata, oversight_mode, gate_timing, send_at } = input;
   const named = { tags, metadata, oversight_mode, gate_timing, send_at };
   const isWritten = Object.keys(words).length > 0 || input.attachments !== undefined;
@@ -212,8 +213,8 @@ export const sendDraft = defineOperation({
   rest: [{ method: "POST", path: "/v1/mailboxes/{mailbox_id}/drafts/{draft_id}/send" }],
   async handler(context, { reference }) {
     const { id, routing } = await findEmail(context, reference);
-    const answer = await callMailbox(context.env, routing, (object) => object.sendDraft(context.caller, id));
-    return { status: answer.idempotent ? 200 : 202, body: answer };
+    const answer = await callMailbox(context.env, routing, (object) => object.sendDraft(context.caller, id, true));
+    return { status: answer.idempotent ? 200 : 202, body: await withBrokenDomain(context, answer) };
   },
 });
 

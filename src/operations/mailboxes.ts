@@ -7,7 +7,14 @@ import { listMailboxes } from "../store/directory.ts";
 import { callMailbox } from "../store/mailbox-client.ts";
 import { approvalCode, cursor, flag, limit } from "./fields.ts";
 import { mailboxSettingsIn, readMailboxAddress, readSettings, refuseContradictions } from "./mailbox-settings.ts";
-import { defaultPlan, isReserved, type MailboxPlan, makeMailbox, whatPlanGivesAway } from "./new-mailbox.ts";
+import {
+  defaultPlan,
+  isReserved,
+  type MailboxPlan,
+  makeMailbox,
+  refuseOtherDomain,
+  whatPlanGivesAway,
+} from "./new-mailbox.ts";
 import { defineOperation, type OperationContext } from "./operation.ts";
 import {
   type Loosening,
@@ -41,6 +48,7 @@ async function planOf({ env, caller }: OperationContext, input: z.output<typeof 
     ...(await readSettings(env, settings)),
   };
   refuseContradictions(plan);
+  await refuseOtherDomain(env, caller, plan);
   return withPeople(plan, await unconfirmedOf(env, caller.tenant_id, peopleOf(plan)));
 }
 

@@ -1,7 +1,8 @@
 import { z } from "zod";
+import type { Env } from "../env.ts";
 import { Refused } from "../errors.ts";
 import { parseAddresses } from "../mail/address.ts";
-import { isTooLarge, MAX_BODY_OCTETS, MAX_SUBJECT_CHARACTERS, TOO_LARGE } from "../mail/limits.ts";
+import { MAX_BODY_OCTETS, MAX_SUBJECT_CHARACTERS, whyTooLarge } from "../mail/limits.ts";
 import { renderMarkdown } from "../mail/markdown.ts";
 import type { MailAddress } from "../mail/message.ts";
 import { htmlToPlainText } from "../mail/plain-text.ts";
@@ -242,8 +243,13 @@ function refuseTooMany(count: number): void {
   );
 }
 
-/** @throws {Refused} `too_large` if the message would be over 10 MiB as it is sent. */
-export function refuseTooLarge(body: RenderedBody, attachments: readonly { bytes: Uint8Array }[]): void {
+/** @throws {Refused} `too_large` if the message would be over what the deployment's transport takes, as it is sent. */
+export function refuseTooLarge(
+  env: Pick<Env, "TRANSPORT">,
+  body: RenderedBody,
+  attachments: readonly { bytes: Uint8Array }[],
+): void {
   const sizes = attachments.map(({ bytes }) => bytes.byteLength);
-  if (isTooLarge(body, sizes)) throw new Refused("too_large", TOO_LARGE);
+  const problem = whyTooLarge(env, body, sizes);
+  if (problem) throw new Refused("too_large", problem);
 }

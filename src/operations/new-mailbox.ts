@@ -1,12 +1,16 @@
 import { canonical } from "../canonical-json.ts";
 import type { Env } from "../env.ts";
-import { Refused } from "../errors.ts";
+import { Refused, unwrap } from "../errors.ts";
 import { newId, newRoutingNumber } from "../ids.ts";
+import { domainOf } from "../mail/address.ts";
+import { DMARC_DEFAULTS } from "../mail/dmarc-action.ts";
+import { FORWARD_DEFAULTS } from "../mail/forward-rules.ts";
 import type { Caller } from "../oversight/caller.ts";
 import { isLooser } from "../oversight/modes.ts";
 import { inPlaceOf, whatSettingLoosens } from "../oversight/settings-loosening.ts";
 import { findReservation, reserveMailbox } from "../store/directory.ts";
-import { mailboxObject } from "../store/mailbox-client.ts";
+import { ownDomainOf } from "../store/identity-directory.ts";
+import { callTenant, mailboxObject } from "../store/mailbox-client.ts";
 import { isPersonsAddress } from "../store/people.ts";
 import type { Mailbox } from "./shapes.ts";
 
@@ -43,6 +47,8 @@ export function defaultPlan(tenantId: string, address: string): MailboxPlan {
     auto_cc: [],
     auto_bcc: [],
     forward_inbound: null,
+    ...FORWARD_DEFAULTS,
+    ...DMARC_DEFAULTS,
     signature_block: null,
     default_gate_timing: "gate_first",
     scheduling_enabled: true,
@@ -54,7 +60,14 @@ export function defaultPlan(tenantId: string, address: string): MailboxPlan {
 }
 
 /** Settings whose default is what a new mailbox may do without a human, as in a change of them. */
-const AS_IN_A_CHANGE = ["escalate_after", "expires_after", "notify"] as const satisfies (keyof MailboxPlan)[];
+const AS_IN_A_CHANGE = [
+  "escalate_after",
+  "expires_after",
+  "notify",
+  "forward_inbound",
+  "forward_rules",
+  "trusted_arc_sealers",
+] as const satisfies (keyof MailboxPlan)[];
 
 /** In words, what each other setting of a new mailbox would give away; null if nothing. */
 const GIVES_AWAY: readonly ((plan: MailboxPlan) => string | null)[] = [
@@ -101,7 +114,8 @@ export async function isReserved(env: Env, plan: MailboxPlan): Promise<boolean> 
 /**
  * Makes the mailbox, or finishes what an earlier call with the same wish left unfinished.
  * @returns the mailbox, and whether it was there before.
- * @throws {Refused} `address_taken` if another or a person has it, or the same tenant with other settings.
+ * @throws {Refused} `address_taken` if another or a person has it, or the same tenant with other settings; `invalid_input` if its
+ *   domain is not the tenant's any more.
  */
 export async function makeMailbox(
   env: Env,
@@ -112,10 +126,11 @@ export async function makeMailbox(
   for (let attempt = 0; attempt < ROUTING_ATTEMPTS; attempt++) {
     const routing = newRoutingNumber();
     const mailbox: Mailbox = { ...plan, id: newId("mbx", now, routing), created_at: new Date(now).toISOString() };
-    const reservation = await reserveMailbox(env.DB, plan.address, routing, mailbox);
+    const reservation = await reserveMailbox(env.DB, plan.address, routing, mailbox, tenantDomainOf(env, plan));
     if (reservation === "routing_taken") continue;
     // Reserved. A crash here leaves a row without an object, which the same call by the same tenant finishes below.
     if (reservation === "reserved") return { mailbox: await create(env, caller, mailbox), existed: false };
+    if (reservation === "no_domain") throw notAligned(env, domainOf(plan.address));
     if (reservation === "person" || reservation.tenant_id !== plan.tenant_id || !sameWish(reservation.settings, plan))
       throw taken(plan.address);
     return { mailbox: await create(env, caller, reservation.settings), existed: true };
@@ -125,6 +140,27 @@ export async function makeMailbox(
 
 async function create(env: Env, caller: Caller, mailbox: Mailbox): Promise<Mailbox> {
   return mailboxObject(env, mailbox.id, (object) => object.create(caller, mailbox));
+}
+
+/** @returns the domain of its address in A-labels, where it is not the deployment's own: it has to be the tenant's. */
+function tenantDomainOf({ MAIL_DOMAIN }: Env, { address }: MailboxPlan): string | null {
+  const domain = domainOf(address);
+  return domain === ownDomainOf(MAIL_DOMAIN) ? null : domain;
+}
+
+/** @throws {Refused} `invalid_input` unless the domain is the deployment's own, or the tenant's and aligned. */
+export async function refuseOtherDomain(env: Env, caller: Caller, plan: MailboxPlan): Promise<void> {
+  const domain = tenantDomainOf(env, plan);
+  if (domain === null) return;
+  const isReady = await callTenant(env, caller.tenant_id, (tenant) => tenant.mayHaveMailboxes(caller, domain));
+  if (!unwrap(isReady)) throw notAligned(env, domain);
+}
+
+function notAligned({ MAIL_DOMAIN }: Env, domain: string): Refused {
+  return new Refused("invalid_input", `The domain ${domain} is not verified and aligned for this account.`, {
+    issues: [{ path: "address", message: "its domain must be verified and aligned first" }],
+    hint: `Set it up with configure_domain and publish its records, or use address_local for a mailbox at ${MAIL_DOMAIN}.`,
+  });
 }
 
 /** @throws {Refused} `address_taken` if another tenant or a person who oversees has the address: a look ahead, nothing is reserved. */

@@ -66,6 +66,8 @@ export interface Operation<Input extends z.ZodType = z.ZodType, Output extends z
   textForm?: string;
   /** What it makes waits for a human as what it is, as a message does: no call of it is held and repeated. */
   waitsItself?: true;
+  /** A call of it is held and repeated as one of this effect is: it is no message that could wait by itself. */
+  askedAs?: "read";
   /** @throws {Refused} for every refusal. */
   handler(context: OperationContext, input: z.output<Input>): Promise<Answer<z.output<Output>>>;
 }
@@ -81,6 +83,10 @@ export function defineOperation<Input extends z.ZodType, Output extends z.ZodTyp
  * @returns whether a human may have to allow each call of the operation: it then takes `approval_ref`, and can answer 202 with
  *   what waits.
  */
-export function isAskedFor({ effect, waitsItself }: Pick<Operation, "effect" | "waitsItself">): boolean {
-  return effect !== null && ASKED_FOR[effect] && !waitsItself;
+export function isAskedFor({
+  effect,
+  waitsItself,
+  askedAs,
+}: Pick<Operation, "effect" | "waitsItself" | "askedAs">): boolean {
+  return effect !== null && ASKED_FOR[askedAs ?? effect] && !waitsItself;
 }

@@ -1,4 +1,4 @@
-import { getAccount } from "./account.ts";
+import { getAccount, updateAccount } from "./account.ts";
 import { getAgentPublicKey } from "./agent-public-key.ts";
 import { createAgent, deleteAgent, getAgent, listAgents, updateAgent } from "./agents.ts";
 import { addToAllowlist, listAllowlist, removeFromAllowlist } from "./allowlist.ts";
@@ -6,8 +6,11 @@ import { createApiKey, listApiKeys, revokeApiKey, updateApiKey } from "./api-key
 import { downloadAttachment } from "./attachments.ts";
 import { getAuditLog } from "./audit-log.ts";
 import { decideEmails } from "./bulk-decisions.ts";
+import { checkDomainIntelligence } from "./domain-intelligence.ts";
+import { configureDomain, deleteDomain, getDomain, listDomains, rotateDkim, verifyDomainAlignment } from "./domains.ts";
 import { createDraft, deleteDraft, getDraft, listDrafts, sendDraft, updateDraft } from "./drafts.ts";
 import { checkInbox, getThread, markEmail, readEmail, searchEmail } from "./emails.ts";
+import { forwardEmail } from "./forward.ts";
 import { getIdentityPublicKey, rotateIdentityKey } from "./identity-keys.ts";
 import { getIdentityReceipt } from "./identity-receipt.ts";
 import { configureMailbox, createMailbox, getMailbox, listMailboxesOperation, updateMailbox } from "./mailboxes.ts";
@@ -17,6 +20,7 @@ import { getPauses, pauseSending, resumeSending } from "./pauses.ts";
 import { getPolicy, getTrackRecord, setPolicy } from "./policy.ts";
 import { editScheduledEmail } from "./schedule.ts";
 import { cancelMessage, replyEmail, scheduleEmail, sendEmail } from "./send.ts";
+import { addSuppression, checkSuppression, removeSuppression } from "./suppressions.ts";
 import { deleteTag, getTags, tagEmail } from "./tags.ts";
 import { createTemplate, deleteTemplate, getTemplate, listTemplates, updateTemplate } from "./templates.ts";
 import { applyUpgrade, requestUpgrade } from "./upgrades.ts";
@@ -41,6 +45,7 @@ export const OPERATIONS: readonly Operation[] = [
   sendEmail,
   scheduleEmail,
   replyEmail,
+  forwardEmail,
   editScheduledEmail,
   cancelMessage,
   createDraft,
@@ -49,6 +54,7 @@ export const OPERATIONS: readonly Operation[] = [
   getDraft,
   sendDraft,
   deleteDraft,
+  checkDomainIntelligence,
   createTemplate,
   updateTemplate,
   listTemplates,
@@ -76,6 +82,12 @@ export const OPERATIONS: readonly Operation[] = [
   pauseSending,
   resumeSending,
   getPauses,
+  configureDomain,
+  listDomains,
+  getDomain,
+  deleteDomain,
+  verifyDomainAlignment,
+  rotateDkim,
   getIdentityPublicKey,
   getAgentPublicKey,
   rotateIdentityKey,
@@ -85,6 +97,10 @@ export const OPERATIONS: readonly Operation[] = [
   getAgent,
   updateAgent,
   deleteAgent,
+  checkSuppression,
+  addSuppression,
+  removeSuppression,
   getAccount,
+  updateAccount,
   getAuditLog,
 ];

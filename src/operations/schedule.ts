@@ -38,8 +38,9 @@ export const editScheduledEmail = defineOperation({
     const { send_at, subject, to, cc, bcc } = change;
     const recipients = readRecipients({ to, cc, bcc });
     const body = change.body && renderBody(change.body);
-    if (body) refuseTooLarge(body, []);
+    if (body) refuseTooLarge(context.env, body, []);
     const wanted: MessageChange = {
+      look_up: true,
       ...(send_at !== undefined && { send_at }),
       ...(subject !== undefined && { subject }),
       ...(body && { body }),

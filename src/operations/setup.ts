@@ -3,14 +3,15 @@ import type { Env } from "../env.ts";
 import { Refused, unwrap } from "../errors.ts";
 import { newId } from "../ids.ts";
 import { comparableAddress, domainOf } from "../mail/address.ts";
-import { type DnsRecord, domainDnsRecords, generateDkimKeys, identityDnsRecord } from "../mail/dkim-keys.ts";
+import { identityDnsRecord } from "../mail/dkim-keys.ts";
+import type { WantedRecord } from "../mail/domain-plan.ts";
+import { wantedRecords } from "../mail/domain-records.ts";
 import type { Caller } from "../oversight/caller.ts";
 import { conflictingPair } from "../oversight/key-powers.ts";
 import { peopleOf, withPeople } from "../oversight/overseers.ts";
 import { findDomainKeys, findTenant, insertOwnDomain } from "../store/directory.ts";
-import { dkimKeyContext, type StoredDkimKey } from "../store/domains.ts";
+import { newDkimKeys } from "../store/domains.ts";
 import { callTenant } from "../store/mailbox-client.ts";
-import { deriveKeys, seal } from "../store/secrets.ts";
 import { keyName, keyScopes, refuseConflict } from "./api-keys.ts";
 import { agentId, flag, headerText } from "./fields.ts";
 import { mailboxSettingsIn, readMailboxAddress, readSettings, refuseContradictions } from "./mailbox-settings.ts";
@@ -63,7 +64,7 @@ export interface SetupAnswer {
   mailboxes: Mailbox[];
   /** The plain keys by name. They are nowhere else. */
   keys: Record<string, string>;
-  dns_records: DnsRecord[];
+  dns_records: WantedRecord[];
 }
 
 /** The person at the set-up door, as the objects see them. */
@@ -82,26 +83,21 @@ function operatorOf(tenantId: string): Caller {
 }
 
 /** The deployment's own domain: its DKIM keys are made at the first set-up and stay. @returns the records to publish. */
-async function ownDomain(env: Env, now: number): Promise<DnsRecord[]> {
+async function ownDomain(env: Env, now: number): Promise<WantedRecord[]> {
   const domain = domainOf(`@${env.MAIL_DOMAIN}`);
   const stored =
-    (await findDomainKeys(env.DB, domain)) ?? (await insertOwnDomain(env.DB, domain, freshKeys(env, domain), now));
-  const keys = stored.map(({ selector, algorithm, public_key }) => ({
-    selector,
-    algorithm,
-    public_key_base64: public_key,
+    (await findDomainKeys(env.DB, domain)) ??
+    (await insertOwnDomain(env.DB, domain, newDkimKeys(env, domain, "dual"), now));
+  const dkim_keys = stored.map(({ selector, algorithm, public_key }) => ({
+    ...{ selector, algorithm, public_key, state: "active" as const },
   }));
-  return domainDnsRecords(domain, keys, { mxHost: env.INBOUND_MX, spfInclude: env.SPF_INCLUDE });
-}
-
-function freshKeys(env: Env, domain: string): StoredDkimKey[] {
-  const sealing = deriveKeys(env, "dkim-key");
-  return generateDkimKeys().map(({ selector, algorithm, private_key_pem, public_key_base64 }) => ({
-    selector,
-    algorithm,
-    public_key: public_key_base64,
-    private_key: seal(sealing, dkimKeyContext(domain, selector), Buffer.from(private_key_pem)),
-  }));
+  const plan = {
+    ...{ domain, dkim_keys, identity: null, challenge: null, mta_sts_id: null, tls_rpt: null, bimi_logo_url: null },
+    hosts: { mx_host: env.INBOUND_MX ?? null, spf_include: env.SPF_INCLUDE ?? null },
+    inbound_required: true,
+    dmarc: { policy: "quarantine" as const, rua: null },
+  };
+  return wantedRecords(plan, { spf: [] });
 }
 
 /** Everything that can be refused, before anything is made. */
@@ -206,7 +202,7 @@ export async function setUp(env: Env, input: SetupIn, now: number): Promise<Setu
 }
 
 /** The tenant's key beside those of the domain: the domain is of all tenants, and so are several such records at one name. */
-async function identityRecord(env: Env, tenantId: string): Promise<DnsRecord> {
+async function identityRecord(env: Env, tenantId: string): Promise<WantedRecord> {
   const active = (await callTenant(env, tenantId, (object) => object.identityKeys())).find((key) => key.active);
   if (!active) throw new Error("the tenant has no active identity key");
   return identityDnsRecord(domainOf(`@${env.MAIL_DOMAIN}`), active);

@@ -1,6 +1,10 @@
 import { z } from "zod";
 import { IDENTITY_FORMATS } from "../identity/claim.ts";
 import { HEADER_FORMS } from "../identity/verdict.ts";
+import { DMARC_FACTS, MX_FACTS, RESEMBLANCES, SPF_FACTS, UNKNOWN_REASONS } from "../intelligence/domain-facts.ts";
+import { DMARC_FAIL_ACTIONS } from "../mail/dmarc-action.ts";
+import { FORWARD_FORMS } from "../mail/forwarded-message.ts";
+import { SUPPRESSION_REASONS } from "../mail/suppression.ts";
 import { SCOPES } from "../oversight/caller.ts";
 import { MODES } from "../oversight/modes.ts";
 import { REQUEST_STATUSES } from "../oversight/request-transitions.ts";
@@ -25,6 +29,13 @@ export const delegationShape = z.object({
 
 /** How people are told of what waits: each item at once, or all of them together. */
 export const NOTIFY_RHYTHMS = ["at_once", "hourly", "daily"] as const;
+
+/** Which arriving mail is passed on to whom: whatever meets each condition that is not null. */
+export const forwardRuleShape = z.object({
+  from_pattern: nullableText,
+  subject_contains: nullableText,
+  to: z.string(),
+});
 
 export const mailboxShape = z.object({
   id: z.string(),
@@ -55,7 +66,14 @@ export const mailboxShape = z.object({
   identity_format: z.enum(IDENTITY_FORMATS),
   auto_cc: z.array(z.string()),
   auto_bcc: z.array(z.string()),
+  /** Who gets everything that arrives. */
   forward_inbound: nullableText,
+  /** Who gets what of it. */
+  forward_rules: z.array(forwardRuleShape),
+  /** What is done with mail that fails DMARC, at most: what its domain asks for is never exceeded. */
+  dmarc_fail_action: z.enum(DMARC_FAIL_ACTIONS),
+  /** Domains whose ARC seal vouches for mail that fails DMARC only since it was passed on. */
+  trusted_arc_sealers: z.array(z.string()),
   signature_block: nullableText,
   default_gate_timing: z.enum(["gate_first", "schedule_first"]),
   scheduling_enabled: z.boolean(),
@@ -69,11 +87,76 @@ export const mailboxShape = z.object({
 });
 export type Mailbox = z.infer<typeof mailboxShape>;
 
+const riskReasonShape = z.object({ reason: z.string(), weight: z.number(), because: z.string() });
+
+const resemblanceShape = z.object({ kind: z.enum(RESEMBLANCES), twin: z.string() });
+
+/** What is known of one registrable domain. Null: not known, or not asked. */
+export const domainFactsShape = z.object({
+  domain: z.string(),
+  dmarc_policy: z.enum(DMARC_FACTS).nullable(),
+  mx: z.enum(MX_FACTS).nullable(),
+  spf: z.enum(SPF_FACTS).nullable(),
+  /** Whole days since the registration. */
+  age_days: z.number().nullable(),
+  disposable: z.boolean(),
+  blocklists: z.array(z.object({ list: z.string(), meaning: z.string() })),
+  /** One of the account's own or known domains that it could be mistaken for. */
+  resembles: resemblanceShape.nullable(),
+  /** Sources without an answer, which is never taken for a good one. */
+  unknown: z.array(z.string()),
+  unknown_because: z.array(z.object({ source: z.string(), reason: z.enum(UNKNOWN_REASONS) })),
+});
+
+/** What was looked up of the domains that a message goes to, before it was judged. */
+export const domainIntelligenceShape = z.object({
+  /** 0 to 1, of the domains alone. */
+  risk_score: z.number(),
+  reasons: z.array(riskReasonShape),
+  /** The weakest among the domains. */
+  dmarc_policy: z.enum(DMARC_FACTS).nullable(),
+  /** Sources that did not answer for one of the domains. */
+  unknown: z.array(z.string()),
+  domains: z.array(domainFactsShape),
+  /** Domains that were not looked up, since the account's budget of new names for the day was used up. */
+  over_budget: z.array(z.string()),
+  looked_up_at: timestamp,
+});
+export type IntelligenceView = z.infer<typeof domainIntelligenceShape>;
+
+/** What check_domain_intelligence answers. */
+export const domainReportShape = domainIntelligenceShape.extend({
+  domain: z.string(),
+  /** One label below a public suffix: what most sources are asked about. */
+  registrable_domain: z.string(),
+  /** The mailbox wrote to it before. */
+  known: z.boolean(),
+  /** What came of the mailbox's mail to it in the last 90 days. */
+  history: z.object({ bounces: z.number(), complaints: z.number(), replies: z.number() }),
+});
+export type DomainReport = z.infer<typeof domainReportShape>;
+
 export const attachmentShape = z.object({ name: z.string(), size: z.number(), content_type: z.string() });
+
+export const DELIVERY_STATES = [
+  "queued",
+  "deferred",
+  "accepted",
+  "delivered",
+  "bounced",
+  "returned",
+  "complained",
+  "suppressed",
+  "failed",
+] as const;
 
 export const recipientShape = z.object({
   address: z.string(),
-  state: z.enum(["queued", "deferred", "accepted", "bounced", "failed"]),
+  /**
+   * `accepted`: their server took it; `delivered`: it said so afterwards. `bounced`: refused at once; `returned`: taken, and sent back
+   * later. `suppressed`: not tried, since the address is on the suppression list.
+   */
+  state: z.enum(DELIVERY_STATES),
   attempts: z.number(),
   response: nullableText,
 });
@@ -123,7 +206,7 @@ export const emailSummaryShape = z.object({
   spf_result: nullableText,
   dmarc_result: nullableText,
   arc_result: nullableText,
-  domain_intelligence: z.record(z.string(), z.unknown()).nullable(),
+  domain_intelligence: domainIntelligenceShape.nullable(),
   spam_score: z.number().nullable(),
   spam_verdict: nullableText,
   approved_at: timestamp.nullable(),
@@ -132,6 +215,8 @@ export const emailSummaryShape = z.object({
   decision_reason: nullableText,
   /** What was wrong with inbound mail (`unparseable`, `large`, `multiple_from`, …). */
   flags: z.array(z.string()),
+  /** Why a message that is queued has not left; null: it is tried, or not queued. */
+  waits_because: nullableText,
 });
 export type EmailSummary = z.infer<typeof emailSummaryShape>;
 
@@ -173,7 +258,7 @@ export const dnsRecordShape = z.object({
 export const riskShape = z.object({
   /** 0 to 1. */
   score: z.number(),
-  reasons: z.array(z.object({ reason: z.string(), weight: z.number(), because: z.string() })),
+  reasons: z.array(riskReasonShape),
 });
 
 /** How far the approvals have come. */
@@ -181,6 +266,21 @@ export const quorumShape = z.object({
   needed: z.number(),
   approved: z.number(),
   approvals: z.array(z.object({ by: z.string(), at: timestamp })),
+});
+
+/** A message that another passes on. */
+const forwardedShape = z.object({
+  email_id: z.string(),
+  form: z.enum(FORWARD_FORMS),
+  from: z.string(),
+  to: z.array(z.string()),
+  cc: z.array(z.string()),
+  subject: z.string(),
+  at: timestamp,
+  /** Its words where it is attached; null where it leaves as it is: they are the item's own then. */
+  text: nullableText,
+  html: nullableText,
+  attachments: z.array(attachmentShape),
 });
 
 export const pendingShape = emailShape.extend({
@@ -205,6 +305,8 @@ export const pendingShape = emailShape.extend({
   send_at: timestamp.nullable(),
   /** What was asked for, where it is no message. */
   request: z.object({ operation: z.string(), input: z.record(z.string(), z.unknown()) }).nullable(),
+  /** The message that it passes on. */
+  forwarded: forwardedShape.optional(),
 });
 export type PendingItem = z.infer<typeof pendingShape>;
 
@@ -243,6 +345,8 @@ export const sendAnswerShape = z.object({
   authentication: z.object({
     spf: z.string(),
     dkim: z.string(),
+    /** Of what is passed on as it is. */
+    arc: z.string().optional(),
     dmarc: z.string(),
     identity_signed: z.boolean(),
     /** Which forms of FORMATS.md §2 it carries. */
@@ -250,12 +354,14 @@ export const sendAnswerShape = z.object({
   }),
   /** Under which get_identity_receipt has the receipt once it was delivered. */
   identity_sig_id: z.string().optional(),
-  domain_intelligence: z.record(z.string(), z.unknown()).nullable(),
+  domain_intelligence: domainIntelligenceShape.nullable(),
   /** What mode and rules said of it, and which rule decided. */
   verdict: verdictShape,
   send_at: timestamp.nullable(),
   /** The human's approval beforehand that let it go: a template's, or an allowlist entry's. */
   approval_ref: z.string().nullable(),
+  /** Of forward_email: passed on as it is, or attached to a message of the mailbox's own. */
+  form: z.enum(FORWARD_FORMS).optional(),
   message: z.string(),
   idempotent: z.boolean().optional(),
   /** Present for `mm_test_` keys: nothing leaves. */
@@ -299,9 +405,23 @@ export const accountShape = z.object({
   /** Approvers the operator has confirmed. */
   approvers: z.array(z.string()),
   mailbox_count: z.number(),
+  /** Where the account can be written to; promotional mail says it. */
+  postal_address: nullableText,
   created_at: timestamp,
 });
 export type Account = z.infer<typeof accountShape>;
+
+/** An address that is not written to. */
+export const suppressionShape = z.object({
+  /** Null once its person's data was erased. */
+  address: nullableText,
+  reason: z.enum(SUPPRESSION_REASONS),
+  note: nullableText,
+  /** The message that came back, was complained about or unsubscribed from. */
+  email_id: nullableText,
+  created_at: timestamp,
+});
+export type Suppression = z.infer<typeof suppressionShape>;
 
 /** What a mailbox has done in the last 30 days, for whoever is asked to give it more rope. */
 export const mailboxRecordShape = z.object({

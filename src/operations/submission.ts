@@ -8,6 +8,7 @@ import { describeAttachment } from "../store/mail-store.ts";
 import { callMailbox } from "../store/mailbox-client.ts";
 import { actingAs, modelOf } from "./acting-agent.ts";
 import { type AttachmentIn, decodeAttachments } from "./attachments-in.ts";
+import { withBrokenDomain } from "./broken-domain.ts";
 import {
   type ContentIn,
   ofTakenSize,
@@ -47,13 +48,17 @@ function sha256(text: string): string {
  * @returns the digest by which a repeated call is recognised: SHA-256 of the canonical input, in lower-case hex. Files enter it
  *   by their own hash, since an isolate has no memory for further copies of them.
  */
-function inputDigest(operation: string, { dry_run: _, ...input }: MessageIn, reply: Submission["reply"]): string {
+function inputDigest(
+  operation: string,
+  { dry_run: _, ...input }: MessageIn,
+  { reply, forward }: Pick<Submission, "reply" | "forward">,
+): string {
   const attachments = input.attachments.map(({ content_base64, ...rest }) => ({
     ...rest,
     sha256: sha256(content_base64),
   }));
   // Through JSON, which drops what was left out.
-  return sha256(canonical(JSON.parse(JSON.stringify({ operation, input: { ...input, attachments }, reply }))));
+  return sha256(canonical(JSON.parse(JSON.stringify({ operation, input: { ...input, attachments }, reply, forward }))));
 }
 
 /** What the content of a message becomes: its words rendered, and the template's approval if it came from one. */
@@ -92,6 +97,7 @@ export function recipientsFor({ template }: Words, recipients: Recipients): Reci
  * Hands a message to its mailbox, or with `dry_run` asks only what would become of it. Everything that can be refused without
  * the object is refused before anything is stored.
  * @param operation which one, for the idempotency digest.
+ * @param forward the message of the same mailbox that it passes on; left out where it passes on none.
  */
 export async function submitMessage(
   context: OperationContext,
@@ -99,12 +105,13 @@ export async function submitMessage(
   routing: RoutingNumber,
   input: MessageIn,
   reply: Submission["reply"],
+  forward?: { email_id: string },
 ): Promise<Answer<SendAnswer | DryRun>> {
   const caller = actingAs(context.caller, input.agent_id ?? null);
   const recipients = readRecipients(input);
   const files = decodeAttachments(input.attachments);
   const words = await renderContent(context, routing, input.content);
-  refuseTooLarge(words, files);
+  refuseTooLarge(context.env, words, files);
   const { idempotencyKey } = context;
   const submission: Submission = {
     id: newId("em", context.now(), routing),
@@ -112,6 +119,7 @@ export async function submitMessage(
     ...words,
     attachments: [],
     reply,
+    ...(forward && { forward }),
     tags: input.tags ?? {},
     metadata: input.metadata,
     agent_id: caller.agent_id,
@@ -119,7 +127,11 @@ export async function submitMessage(
     oversight_mode: input.oversight_mode ?? null,
     send_at: input.send_at ?? null,
     gate_timing: input.gate_timing ?? null,
-    idempotency: idempotencyKey === null ? null : { key: idempotencyKey, digest: inputDigest(operation, input, reply) },
+    idempotency:
+      idempotencyKey === null
+        ? null
+        : { key: idempotencyKey, digest: inputDigest(operation, input, { reply, ...(forward && { forward }) }) },
+    look_up: true,
   };
   if (input.dry_run) {
     const attachments = files.map((file) => describeAttachment(file, ""));
@@ -135,5 +147,5 @@ export async function submitMessage(
       callMailbox(context.env, routing, (object) => object.submit(caller, { ...submission, attachments })),
     ({ idempotent }) => !idempotent,
   );
-  return { status: answer.idempotent ? 200 : 202, body: answer };
+  return { status: answer.idempotent ? 200 : 202, body: await withBrokenDomain(context, answer) };
 }

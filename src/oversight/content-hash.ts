@@ -26,7 +26,8 @@ function shownOrNull(addresses: MailAddress[]): string[] | null {
  * `"Ana \"A\" Ruiz" <ana@customer.example>`. An empty list, of addresses, attachments or references, is null. Text and HTML are in
  * the form of `normalText`; everything else is as it is in the message.
  * @returns lower-case hex SHA-256 of the RFC 8785 form of everything a recipient can see. Display names, Reply-To and
- * threading are in it; Bcc is in it since an envelope that differs from what was approved must not leave.
+ * threading are in it; Bcc is in it since an envelope that differs from what was approved must not leave. Of a message that is
+ * passed on as it is, `redirected` is the hash of its bytes.
  */
 export function contentHash(content: MessageContent): string {
   const manifest = {
@@ -49,6 +50,8 @@ export function contentHash(content: MessageContent): string {
       : null,
     in_reply_to: content.in_reply_to,
     references: content.references.length ? content.references : null,
+    // Left out of all others, whose hashes are what they always were.
+    ...(content.redirected !== undefined && { redirected: content.redirected }),
   };
   return createHash("sha256").update(canonical(manifest)).digest("hex");
 }

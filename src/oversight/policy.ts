@@ -3,6 +3,8 @@ import type { Mode } from "./modes.ts";
 import { judgeAttachments } from "./rules/attachments.ts";
 import { judgeBudgets } from "./rules/budgets.ts";
 import { judgeContent } from "./rules/content.ts";
+import { judgeLookUps } from "./rules/look-ups.ts";
+import { judgeLoops } from "./rules/loops.ts";
 import {
   approvedBeforehand,
   judgeBlocklist,
@@ -60,6 +62,8 @@ const RULES: Readonly<Record<Exclude<RuleName, "mode" | "allowlist">, Rule>> = {
   attachments: judgeAttachments,
   sending_hours: judgeSendingHours,
   budget: judgeBudgets,
+  look_ups: judgeLookUps,
+  loop: judgeLoops,
 };
 
 /** In order of precedence. */

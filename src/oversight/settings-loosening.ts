@@ -1,6 +1,9 @@
 import type { MailboxChange } from "../../durable-objects/mailbox-rpc.ts";
 import { canonical } from "../canonical-json.ts";
 import type { Issue } from "../errors.ts";
+import { DMARC_FAIL_ACTIONS, type DmarcFailAction } from "../mail/dmarc-action.ts";
+import { ruleInWords } from "../mail/forward-rules.ts";
+import { isSameMailbox } from "../mail/forwarded-message.ts";
 import { type Mailbox, NOTIFY_RHYTHMS } from "../operations/shapes.ts";
 import { type Delegation, isSamePerson } from "./approvals.ts";
 import { isLooser } from "./modes.ts";
@@ -46,11 +49,36 @@ const LOOSENS: { [K in keyof Required<MailboxChange>]: (to: Mailbox[K], now: Now
   identity_format: () => null,
   auto_cc: (to, now) => copies("a copy", to, now.auto_cc),
   auto_bcc: (to, now) => copies("a hidden copy", to, now.auto_bcc),
+  // Either way: mail is carried out, or taken from whoever watched.
+  forward_inbound: (to, now) =>
+    to === null
+      ? `what arrives is no longer passed on to ${now.forward_inbound}`
+      : `everything that arrives is passed on to ${to} (now ${now.forward_inbound ?? "to nobody"})`,
+  forward_rules: (to, now) =>
+    `of what arrives, ${rulesInWords(to)} is passed on (now ${rulesInWords(now.forward_rules)})`,
   signature_block: () => null,
+  dmarc_fail_action: (to, now) =>
+    DMARC_FAIL_ACTIONS.indexOf(to) < DMARC_FAIL_ACTIONS.indexOf(now.dmarc_fail_action)
+      ? `mail whose author is not proven is ${FAIL_WORDS[to]} (now ${FAIL_WORDS[now.dmarc_fail_action]})`
+      : null,
+  trusted_arc_sealers: (to, now) => {
+    const fresh = to.filter((domain) => !now.trusted_arc_sealers.includes(domain));
+    return fresh.length ? `mail that fails DMARC is taken on the word of ${fresh.join(", ")}` : null;
+  },
   oversight_keys_may_decide: (to, now) =>
     to && !now.oversight_keys_may_decide ? "programs with an oversight key may decide in place of people" : null,
   is_active: (to, now) => (to && !now.is_active ? "it is switched on again" : null),
 };
+
+const FAIL_WORDS: Readonly<Record<DmarcFailAction, string>> = {
+  flag: "only flagged",
+  quarantine: "set aside",
+  reject: "refused",
+};
+
+function rulesInWords(rules: Mailbox["forward_rules"]): string {
+  return rules.length ? rules.map(ruleInWords).join(", ") : "nothing";
+}
 
 /** Copies carry mail out, and copies that end take it from whoever watched. */
 function copies(what: string, to: string[], now: string[]): string {
@@ -158,11 +186,13 @@ export function whatSettingsLoosen(change: MailboxChange, now: Mailbox, hasTempl
   return said.length ? `For the mailbox ${now.address}: ${said.join("; ")}.` : null;
 }
 
-/** What of the settings says who decides, and must fit together. */
-export type DecidingSettings = Pick<Mailbox, "approvers" | "quorum" | "delegations">;
+/** What of the settings says who decides and where mail is passed on, and must fit together. */
+export type DecidingSettings = Pick<Mailbox, "approvers" | "quorum" | "delegations"> &
+  Partial<Pick<Mailbox, "address" | "forward_inbound" | "forward_rules">>;
 
 /** @returns what in these settings contradicts each other, by the setting that is too much; empty if nothing does. */
-export function contradictions({ approvers, quorum, delegations }: DecidingSettings): Issue[] {
+export function contradictions(settings: DecidingSettings): Issue[] {
+  const { approvers, quorum, delegations } = settings;
   const most = Math.max(1, approvers.length);
   const issues: Issue[] = [];
   if (quorum > most) {
@@ -172,7 +202,17 @@ export function contradictions({ approvers, quorum, delegations }: DecidingSetti
     if (approvers.some((each) => isSamePerson(each, approver))) continue;
     issues.push({ path: `delegations.${index}.approver`, message: "is none of the mailbox's approvers" });
   }
-  return issues;
+  return [...issues, ...passedOnToItself(settings)];
+}
+
+function passedOnToItself({ address, forward_inbound = null, forward_rules = [] }: DecidingSettings): Issue[] {
+  const targets = [
+    ...(forward_inbound === null ? [] : [["forward_inbound", forward_inbound] as const]),
+    ...forward_rules.map(({ to }, index) => [`forward_rules.${index}.to`, to] as const),
+  ];
+  return targets
+    .filter(([, to]) => address !== undefined && isSameMailbox(to, address))
+    .map(([path]) => ({ path, message: "is the mailbox itself" }));
 }
 
 function whoDecides(approvers: number): string {

@@ -139,7 +139,16 @@ export function nextStatus(
   return row?.to ?? null;
 }
 
-export type InboundEvent = "arrive" | "approve" | "reject" | "read" | "unread" | "archive" | "quarantine" | "delete";
+export type InboundEvent =
+  | "arrive"
+  | "ask"
+  | "approve"
+  | "reject"
+  | "read"
+  | "unread"
+  | "archive"
+  | "quarantine"
+  | "delete";
 
 export interface InboundTransition {
   from: InboundStatus | null;
@@ -156,6 +165,9 @@ export const INBOUND_TRANSITIONS: readonly InboundTransition[] = [
   { from: null, event: "arrive", held: false, to: "unread" },
   { from: "pending_inbound_approval", event: "approve", to: "unread" },
   { from: "pending_inbound_approval", event: "reject", to: "rejected" },
+  // Its author is not proven, and the mailbox is set to do something about that.
+  { from: null, event: "quarantine", to: "spam_quarantined" },
+  { from: null, event: "reject", to: "rejected" },
   ...VISIBLE.flatMap((from): InboundTransition[] => [
     { from, event: "read", to: "read" },
     { from, event: "unread", to: "unread" },
@@ -163,6 +175,7 @@ export const INBOUND_TRANSITIONS: readonly InboundTransition[] = [
     { from, event: "quarantine", to: "spam_quarantined" },
     { from, event: "delete", to: "deleted" },
   ]),
+  { from: "spam_quarantined", event: "ask", to: "pending_inbound_approval" },
   { from: "spam_quarantined", event: "unread", to: "unread" },
   { from: "spam_quarantined", event: "delete", to: "deleted" },
 ];

@@ -16,6 +16,7 @@ const OPERATION_WORDS: Readonly<Record<string, string>> = {
   list_templates: "See a list of templates",
   get_template: "Read a template",
   search_contacts: "Search the contacts",
+  check_domain_intelligence: "Look up a domain: this tells others its name",
   mark_email: "Mark a message",
   delete_email: "Delete a message",
   tag_email: "Put tags on a message",
@@ -57,6 +58,7 @@ const FIELD_WORDS: Readonly<Record<string, string>> = {
   offset: "How many to leave out first",
   timeout: "Seconds to wait",
   filename: "File",
+  domain: "Domain",
 };
 
 /** @returns a field's name for people: `Words to search for`, or the name itself with spaces. */

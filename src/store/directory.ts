@@ -1,4 +1,6 @@
 import { newId } from "../ids.ts";
+import { DMARC_DEFAULTS } from "../mail/dmarc-action.ts";
+import { FORWARD_DEFAULTS } from "../mail/forward-rules.ts";
 import type { Mailbox } from "../operations/shapes.ts";
 import { type Caller, SCOPES, type Scope } from "../oversight/caller.ts";
 import type { StoredDkimKey } from "./domains.ts";
@@ -92,6 +94,11 @@ export async function isMailboxAddress(db: D1Database, candidates: readonly stri
   return row !== null;
 }
 
+/** A mailbox that was made before it had these settings has their defaults, as in its object. */
+function storedSettings(json: string): Mailbox {
+  return { ...DMARC_DEFAULTS, ...FORWARD_DEFAULTS, ...(JSON.parse(json) as Mailbox) };
+}
+
 /** One page in the order of ids, and the number of mailboxes the caller may see. */
 export async function listMailboxes(
   db: D1Database,
@@ -106,7 +113,7 @@ export async function listMailboxes(
       .bind(tenant_id, bound, page.after, page.limit + 1),
     db.prepare(`SELECT count(*) AS total FROM mailboxes WHERE ${visible}`).bind(tenant_id, bound),
   ]);
-  const settings = (rows?.results ?? []).map((row) => JSON.parse(row.settings) as Mailbox);
+  const settings = (rows?.results ?? []).map((row) => storedSettings(row.settings));
   return {
     mailboxes: settings.slice(0, page.limit),
     more: settings.length > page.limit,
@@ -127,34 +134,54 @@ export async function pausedMailboxes(db: D1Database, { tenant_id, mailbox_ids }
   return results.map(({ id }) => id);
 }
 
-/** What a reservation met: it is made, the address is there already or a person's, or the routing number is there. */
+/**
+ * What a reservation met: it is made, the address is there already or a person's, the domain is not the tenant's by now, or the
+ * routing number is there.
+ */
 export type Reservation =
   | "reserved"
   | "routing_taken"
   | "person"
+  | "no_domain"
   | { id: string; tenant_id: string; settings: Mailbox };
 
 /**
  * Reserves an address and a routing number. Returned `reserved` means: no other mailbox and no person who oversees can get the
  * address, and no other mailbox the number. The row holds the settings, so that the mailbox is known to every look-up before its
  * object has brought its own.
+ * @param domain the address's, where it is to be the tenant's own; null: the deployment's.
  */
 export async function reserveMailbox(
   db: D1Database,
   address: string,
   routing: string,
   mailbox: Mailbox,
+  domain: string | null = null,
 ): Promise<Reservation> {
   const { meta } = await db
     .prepare(
       `INSERT INTO mailboxes (id, tenant_id, address, routing, settings, version)
-       SELECT ?1, ?2, ?3, ?4, ?5, 0 WHERE NOT ${isPersonSql("?3")} ON CONFLICT DO NOTHING`,
+       SELECT ?1, ?2, ?3, ?4, ?5, 0 WHERE NOT ${isPersonSql("?3")} AND ${HAS_DOMAIN} ON CONFLICT DO NOTHING`,
     )
-    .bind(mailbox.id, mailbox.tenant_id, address, routing, JSON.stringify(mailbox))
+    .bind(mailbox.id, mailbox.tenant_id, address, routing, JSON.stringify(mailbox), domain)
     .run();
   if (meta.changes > 0) return "reserved";
   const held = await findReservation(db, address);
-  return held ?? ((await isPersonsAddress(db, address)) ? "person" : "routing_taken");
+  if (held) return held;
+  if (await isPersonsAddress(db, address)) return "person";
+  return (await hasDomain(db, domain, mailbox.tenant_id)) ? "routing_taken" : "no_domain";
+}
+
+const HAS_DOMAIN =
+  "(?6 IS NULL OR EXISTS (SELECT 1 FROM domains WHERE domain = ?6 AND tenant_id = ?2 AND status = 'verified'))";
+
+async function hasDomain(db: D1Database, domain: string | null, tenantId: string): Promise<boolean> {
+  if (domain === null) return true;
+  const row = await db
+    .prepare("SELECT 1 FROM domains WHERE domain = ?1 AND tenant_id = ?2 AND status = 'verified'")
+    .bind(domain, tenantId)
+    .first();
+  return row !== null;
 }
 
 /** @returns who holds an address, or null. */
@@ -166,7 +193,7 @@ export async function findReservation(
     .prepare("SELECT id, tenant_id, settings FROM mailboxes WHERE address = ?1")
     .bind(address)
     .first<{ id: string; tenant_id: string; settings: string }>();
-  return row && { ...row, settings: JSON.parse(row.settings) as Mailbox };
+  return row && { ...row, settings: storedSettings(row.settings) };
 }
 
 /** @returns the DKIM keys of a domain that is set up here, or null. */

@@ -35,9 +35,14 @@ export function bodiesKey(tenantId: string, mailboxId: string, emailId: string):
   return `body/${tenantId}/${mailboxId}/${emailId}.json`;
 }
 
+/** @returns where a report about a message of ours lies exactly as it came. @param id a ULID of its own. */
+export function returnedKey(tenantId: string, mailboxId: string, emailId: string, id: string): string {
+  return `returned/${tenantId}/${mailboxId}/${emailId}/${id}.eml`;
+}
+
 /** @returns what the keys of all of a mailbox's mail begin with; the email's id follows. */
 export function mailboxPrefixes(tenantId: string, mailboxId: string): string[] {
-  return ["raw", "att", "body"].map((kind) => `${kind}/${tenantId}/${mailboxId}/`);
+  return ["raw", "att", "body", "returned"].map((kind) => `${kind}/${tenantId}/${mailboxId}/`);
 }
 
 /**

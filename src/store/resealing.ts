@@ -9,7 +9,7 @@ import { deriveKeys, type MasterKeys, reseal, type Sealed, type SecretKeys, type
  */
 
 /** What is sealed under keys of MASTER_KEY, by whose row it lies in. */
-export const SEALED_KINDS = ["domains", "identity_keys", "data_keys"] as const;
+export const SEALED_KINDS = ["domains", "dkim_keys", "identity_keys", "data_keys"] as const;
 export type SealedKind = (typeof SEALED_KINDS)[number];
 
 /** At most as many rows in one page: 500 take some tens of milliseconds, for which an object answers nobody else. */
@@ -53,12 +53,18 @@ export interface ResealedPage {
 
 /** @returns counts of nothing. */
 export function noneResealed(): Record<SealedKind, number> {
-  return { domains: 0, identity_keys: 0, data_keys: 0 };
+  return { domains: 0, dkim_keys: 0, identity_keys: 0, data_keys: 0 };
 }
 
 function resealIdentityKey(keys: SecretKeys, { id, text }: SealedRow, owner: string): string | null {
   const stored = JSON.parse(text) as { private_key: Sealed };
   const private_key = reseal(keys, identityKeyContext(owner, id), stored.private_key);
+  return private_key && JSON.stringify({ ...stored, private_key });
+}
+
+function resealDkimKey(keys: SecretKeys, { text }: SealedRow): string | null {
+  const stored = JSON.parse(text) as StoredDkimKey & { domain: string };
+  const private_key = reseal(keys, dkimKeyContext(stored.domain, stored.selector), stored.private_key);
   return private_key && JSON.stringify({ ...stored, private_key });
 }
 
@@ -76,6 +82,7 @@ type ResealRow = (keys: SecretKeys, row: SealedRow, owner: string) => string | n
 
 const SEALED_BY: Readonly<Record<SealedKind, { purpose: SecretPurpose; reseal: ResealRow }>> = {
   domains: { purpose: "dkim-key", reseal: resealDomain },
+  dkim_keys: { purpose: "dkim-key", reseal: resealDkimKey },
   identity_keys: { purpose: "identity-key", reseal: resealIdentityKey },
   data_keys: { purpose: "data-key", reseal: (keys, { id, text }) => rewrapDataKey(keys, id, text) },
 };

@@ -3,7 +3,15 @@ import { type RandomBytes, randomBytes } from "../ids.ts";
 
 /** Secrets at rest: AES-256-GCM under keys derived from MASTER_KEY by HKDF-SHA256, one per purpose. Synchronous (node:crypto). */
 
-export type SecretPurpose = "dkim-key" | "data-key" | "identity-key" | "csrf" | "approval-code" | "key-id";
+export type SecretPurpose =
+  | "dkim-key"
+  | "data-key"
+  | "identity-key"
+  | "csrf"
+  | "approval-code"
+  | "key-id"
+  | "bounce-address"
+  | "unsubscribe";
 
 /** What every key here is derived from, 32 bytes in base64 each. The worker's `Env` is one. */
 export interface MasterKeys {

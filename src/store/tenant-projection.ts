@@ -5,11 +5,13 @@ import type { Agent, ApiKey } from "../operations/shapes.ts";
 /** Writes the tenant's row. */
 export async function recordTenant(
   db: D1Database,
-  tenant: { id: string; name: string; operator_email: string; created_at: string },
+  tenant: { id: string; name: string; operator_email: string; created_at: string; postal_address?: string | null },
 ): Promise<void> {
   await db
-    .prepare("INSERT OR REPLACE INTO tenants (id, name, operator_email, created_at) VALUES (?, ?, ?, ?)")
-    .bind(tenant.id, tenant.name, tenant.operator_email, tenant.created_at)
+    .prepare(
+      "INSERT OR REPLACE INTO tenants (id, name, operator_email, created_at, postal_address) VALUES (?, ?, ?, ?, ?)",
+    )
+    .bind(tenant.id, tenant.name, tenant.operator_email, tenant.created_at, tenant.postal_address ?? null)
     .run();
 }
 

@@ -23,6 +23,8 @@ declare module "mailauth/lib/dkim/dkim-verifier.js" {
 }
 
 declare module "mailauth/lib/tools.js" {
+  /** Splits a header section into its fields; folded lines stay with theirs. */
+  export function parseHeaders(header: Buffer): { parsed: { key: string; casedKey: string; line: Buffer }[] };
   /** @returns the first of `domains` that has the organizational domain of `fromDomain`, or false. */
   export function getAlignment(fromDomain: string, domains: string[], strict?: boolean): { domain: string } | false;
 }

@@ -10,7 +10,10 @@ export const EVENT_TYPES = [
   "message.expired",
   "message.cancelled",
   "message.sent",
+  "message.delivered",
   "message.bounced",
+  "message.complained",
+  "message.unsubscribed",
   "message.send_failed",
   "notification.failed",
   "request.held",
@@ -21,6 +24,10 @@ export const EVENT_TYPES = [
   "mailbox.fell_back",
   "identity.key_rotated",
   "identity.key_revoked",
+  "domain.verified",
+  "domain.broken",
+  "domain.lost",
+  "domain.dkim_rotated",
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
 

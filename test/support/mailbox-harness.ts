@@ -58,7 +58,9 @@ export async function setUpDomain(): Promise<void> {
     public_key: public_key_base64,
     private_key: seal(keys, dkimKeyContext(env.MAIL_DOMAIN, selector), Buffer.from(private_key_pem)),
   }));
-  await env.DB.prepare("INSERT OR IGNORE INTO domains VALUES (?, ?, NULL, 'verified', ?, ?)")
+  await env.DB.prepare(
+    "INSERT OR IGNORE INTO domains (domain, id, tenant_id, status, dkim_keys, created_at) VALUES (?, ?, NULL, 'verified', ?, ?)",
+  )
     .bind(env.MAIL_DOMAIN, newId("dom", Date.now()), JSON.stringify(stored), new Date().toISOString())
     .run();
 }

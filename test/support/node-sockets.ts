@@ -11,7 +11,7 @@ export function nodeConnect(authority?: string): Connect {
     if (options.secureTransport === "on") {
       return asSocket(tls.connect({ host: hostname, port, servername, ...trust }), "secureConnect", "on");
     }
-    const plain = net.connect({ host: hostname, port });
+    const plain = net.connect({ host: hostname, port, noDelay: true });
     const upgrade = () => {
       const secured = tls.connect({ socket: plain, host: hostname, servername, ...trust });
       secured.once("close", () => plain.destroy());

@@ -13,6 +13,7 @@ export interface Things {
   entry_id: string;
   template_id: string;
   draft_id: string;
+  domain_id: string;
   /** A key's. */
   id: string;
   /** An agent's, whose operations call it `id` too. */
@@ -28,6 +29,7 @@ const REFERENCES: readonly Reference[] = [
   "entry_id",
   "template_id",
   "draft_id",
+  "domain_id",
   "id",
 ];
 
@@ -43,6 +45,7 @@ const VALUES: Readonly<Record<string, () => unknown>> = {
   status: () => "read",
   tags: () => ["offer"],
   key: () => "offer",
+  address: () => "gone@customer.example",
   filename: () => "offer.txt",
   decision: () => "reject",
   filter: () => ({ all: true }),
@@ -52,17 +55,20 @@ const VALUES: Readonly<Record<string, () => unknown>> = {
   model_id: () => "sample-1",
   model_provider: () => "sampler",
   display_name: () => "Agent",
+  domain: () => `made-${Math.random().toString(36).slice(2, 12)}.example`,
   address_local: () => `made-${Math.random().toString(36).slice(2, 12)}`,
 };
 
 /** What one operation takes besides: of a group that is needed there, or what keeps a call short. */
 const OWN_VALUES: Readonly<Record<string, Record<string, unknown>>> = {
+  check_suppression: { address: "gone@customer.example" },
   wait_for_email: { timeout: 1 },
   update_api_key: { name: "renamed by a test" },
   add_to_allowlist: { recipient: "ana@customer.example" },
   request_upgrade: { oversight_mode: "autonomous" },
   apply_upgrade: { approval_code: "a code that nobody was mailed" },
   verify_identity: { raw: "From: ana@customer.example\r\nSubject: Offer\r\n\r\nHello\r\n" },
+  configure_domain: { dkim_key_type: "ed25519" },
   create_agent: { id: "made-by-a-test" },
   update_agent: { name: "renamed by a test" },
 };

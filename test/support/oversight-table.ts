@@ -175,7 +175,7 @@ export const OUTBOUND = readTable(
 );
 
 const INBOUND_EVENTS = [
-  ...["arrive", "approve", "reject", "read", "unread", "archive", "quarantine", "delete"],
+  ...["arrive", "ask", "approve", "reject", "read", "unread", "archive", "quarantine", "delete"],
 ] as readonly InboundEvent[];
 
 /** A message that came in. `held`: the mode holds what arrives. */
@@ -184,6 +184,8 @@ export const INBOUND = readTable(
   `
   -                                    | arrive     | held | pending_inbound_approval
   -                                    | arrive     | free | unread
+  -                                    | quarantine |      | spam_quarantined
+  -                                    | reject     |      | rejected
   -                                    | any other  |      | stays
   pending_inbound_approval             | approve    |      | unread
   pending_inbound_approval             | reject     |      | rejected
@@ -194,6 +196,7 @@ export const INBOUND = readTable(
   unread, read, archived, spam_flagged | quarantine |      | spam_quarantined
   unread, read, archived, spam_flagged | delete     |      | deleted
   unread, read, archived, spam_flagged | any other  |      | stays
+  spam_quarantined                     | ask        |      | pending_inbound_approval
   spam_quarantined                     | unread     |      | unread
   spam_quarantined                     | delete     |      | deleted
   spam_quarantined                     | any other  |      | stays

@@ -36,7 +36,9 @@ export async function addDomain(tenantId: string | null, status: string, algorit
       ...{ selector, algorithm, public_key: public_key_base64 },
       private_key: { iv: "", ct: "" },
     }));
-  await env.DB.prepare("INSERT INTO domains VALUES (?, ?, ?, ?, ?, ?)")
+  await env.DB.prepare(
+    "INSERT INTO domains (domain, id, tenant_id, status, dkim_keys, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+  )
     .bind(domain, newId("dom", Date.now()), tenantId, status, JSON.stringify(keys), new Date().toISOString())
     .run();
   return domain;

@@ -16,8 +16,8 @@ export interface ReceivedMail {
 export interface SmtpServerOptions {
   /** `starttls` offers it, `implicit` speaks nothing else, `none` does not offer it. `starttls` if left out. */
   tls?: "starttls" | "implicit" | "none";
-  /** Which name the certificate is for; `here` if left out. */
-  certificate?: "here" | "elsewhere";
+  /** Which certificate of the test authority it shows; `here` if left out. */
+  certificate?: "here" | "elsewhere" | "expired" | "self_signed";
   /** Whether mail is refused (530) before a login. Logins are only offered where there is an account. */
   account?: { username: string; password: string; required: boolean };
   authMethods?: ("PLAIN" | "LOGIN")[];

@@ -13,6 +13,10 @@ export interface TestAuthority {
   here: ServerCertificate;
   /** For `elsewhere.example` only: valid, but not for the name that a test connects to. */
   elsewhere: ServerCertificate;
+  /** For `localhost` and 127.0.0.1, until yesterday. */
+  expired: ServerCertificate;
+  /** For `localhost` and 127.0.0.1, vouched for by itself alone. */
+  self_signed: ServerCertificate;
 }
 
 /** PEM. */
@@ -61,8 +65,16 @@ interface Signee {
   extensions: Uint8Array;
 }
 
-/** RFC 5280 §4.1. @returns a certificate of the authority, PEM. */
-function certify({ name, publicKey, extensions }: Signee, authorityKey: KeyObject, now: number): string {
+/** From when until when a certificate holds, in milliseconds. */
+type Validity = [from: number, until: number];
+
+/** RFC 5280 §4.1. @returns a certificate of the issuer, PEM. */
+function certify(
+  { name, publicKey, extensions }: Signee,
+  [from, until]: Validity,
+  issuerKey: KeyObject,
+  issuer = AUTHORITY_NAME,
+): string {
   const spki = publicKey.export({ type: "spki", format: "der" });
   const serial = createHash("sha256").update(spki).digest().subarray(0, 8);
   serial.writeUInt8((serial.readUInt8(0) & 0x3f) | 0x40, 0);
@@ -70,22 +82,31 @@ function certify({ name, publicKey, extensions }: Signee, authorityKey: KeyObjec
     der(0xa0, der(0x02, Buffer.from([2]))),
     der(0x02, serial),
     ECDSA_WITH_SHA256,
-    commonName(AUTHORITY_NAME),
-    sequence(time(new Date(now - DAY)), time(new Date(now + 30 * DAY))),
+    commonName(issuer),
+    sequence(time(new Date(from)), time(new Date(until))),
     commonName(name),
     spki,
     der(0xa3, extensions),
   );
-  const signature = der(0x03, Buffer.from([0]), sign("sha256", certificate, authorityKey));
+  const signature = der(0x03, Buffer.from([0]), sign("sha256", certificate, issuerKey));
   const base64 = sequence(certificate, ECDSA_WITH_SHA256, signature).toString("base64");
   return `-----BEGIN CERTIFICATE-----\n${base64.replace(/.{64}/g, "$&\n").trim()}\n-----END CERTIFICATE-----\n`;
 }
 
-function serverCertificate(names: Uint8Array[], authorityKey: KeyObject, now: number): ServerCertificate {
+const SERVER_NAME = "multimail test server";
+
+/** @param authorityKey null: it signs itself. */
+function serverCertificate(names: Uint8Array[], authorityKey: KeyObject | null, validity: Validity): ServerCertificate {
   const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "prime256v1" });
-  const extensions = sequence(extension("551d11", false, sequence(...names)));
+  const signee = {
+    name: SERVER_NAME,
+    publicKey,
+    extensions: sequence(extension("551d11", false, sequence(...names))),
+  };
   return {
-    certificate: certify({ name: "multimail test server", publicKey, extensions }, authorityKey, now),
+    certificate: authorityKey
+      ? certify(signee, validity, authorityKey)
+      : certify(signee, validity, privateKey, SERVER_NAME),
     key: privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
   };
 }
@@ -98,11 +119,15 @@ export function testAuthority(): TestAuthority {
     const authority = generateKeyPairSync("ec", { namedCurve: "prime256v1" });
     const now = Date.now();
     const own = { name: AUTHORITY_NAME, publicKey: authority.publicKey, extensions: AUTHORITY_EXTENSIONS };
+    const valid: Validity = [now - DAY, now + 30 * DAY];
+    const here = [dnsName("localhost"), LOOPBACK];
     const made: TestAuthority = {
-      authority: certify(own, authority.privateKey, now),
+      authority: certify(own, valid, authority.privateKey),
       authority_file: join(folder, "authority.pem"),
-      here: serverCertificate([dnsName("localhost"), LOOPBACK], authority.privateKey, now),
-      elsewhere: serverCertificate([dnsName("elsewhere.example")], authority.privateKey, now),
+      here: serverCertificate(here, authority.privateKey, valid),
+      elsewhere: serverCertificate([dnsName("elsewhere.example")], authority.privateKey, valid),
+      expired: serverCertificate(here, authority.privateKey, [now - 3 * DAY, now - DAY]),
+      self_signed: serverCertificate(here, null, valid),
     };
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     process.once("exit", () => rmSync(folder, { recursive: true, force: true }));

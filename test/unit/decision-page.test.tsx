@@ -35,6 +35,14 @@ const REASONS: MessageItem["reasons"] = [
   { rule: "budget", action: "hold", because: "It would be the 21st today; 20 are allowed." },
 ];
 
+const LOOKED_UP = {
+  domain: "customer.example",
+  mx: "present",
+  dmarc_policy: "reject",
+  age_days: null,
+  unknown: ["rdap"],
+};
+
 describe("the page of a message that waits shows all that will leave", () => {
   const shown: [string, Partial<Omit<MessageItem, "content">>, Partial<MessageContent>, RegExp][] = [
     ["who decides", {}, {}, /You are deciding as anna@acme\.example/],
@@ -88,6 +96,12 @@ describe("the page of a message that waits shows all that will leave", () => {
       { domain_intelligence: { age_days: 72, dmarc_policy: "none" } },
       {},
       /Recipients' domains age days: 72, dmarc policy: none/,
+    ],
+    [
+      "what was looked up of each domain, and what is not known",
+      { domain_intelligence: { risk_score: 0.2, domains: [LOOKED_UP, { ...LOOKED_UP, domain: "other.example" }] } },
+      {},
+      /Recipients' domains {1,3}customer\.example: has a mail server; has forged mail rejected \(DMARC\); not known: its age\. {1,3}other\.example: has/,
     ],
     ["that it leaves at once", {}, {}, /When it leaves as soon as it is approved/],
     [

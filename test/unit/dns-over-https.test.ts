@@ -9,7 +9,7 @@ const answering =
 const resolver = (fetch: Fetch) => dnsOverHttps("https://doh.example/dns-query", fetch);
 const answer = (type: number, ...data: string[]) => ({
   Status: 0,
-  Answer: data.map((value) => ({ name: "x.example", type, TTL: 60, data: value })),
+  Answer: data.map((value) => ({ type, TTL: 60, data: value })),
 });
 
 describe("a question", () => {
@@ -81,6 +81,85 @@ describe("an answer", () => {
     await expect(resolver(answering(body))("x.example", "TXT")).resolves.toEqual([["v"]]);
   });
 
+  const alias = (name: string, data: string, TTL = 60) => ({ name, type: 5, TTL, data });
+  const text = (name: string, TTL = 60) => ({ name, type: 16, TTL, data: '"v"' });
+  test.each<[what: string, Answer: object[], expected: string]>([
+    ["at the name itself", [text("X.example.")], "found"],
+    [
+      "behind aliases",
+      [alias("x.example.", "y.example."), alias("Y.example", "z.example."), text("z.example.")],
+      "found",
+    ],
+    [
+      "behind aliases in another order",
+      [text("z.example"), alias("y.example", "z.example"), alias("x.example", "y.example")],
+      "found",
+    ],
+    ["at another name", [text("other.example")], "ENODATA"],
+    ["at the name, though an alias leads away", [alias("x.example", "y.example"), text("x.example")], "ENODATA"],
+    ["behind an alias of another name", [alias("other.example", "y.example"), text("y.example")], "ENODATA"],
+    ["behind an alias whose target is not in the answer", [alias("x.example", "y.example")], "ENODATA"],
+    ["behind an alias to itself", [alias("x.example", "x.example"), text("x.example")], "ESERVFAIL"],
+    [
+      "behind aliases in a circle",
+      [alias("x.example", "y.example"), alias("y.example", "x.example"), text("x.example")],
+      "ESERVFAIL",
+    ],
+    [
+      "behind more aliases than a zone needs",
+      [
+        alias("x.example", "n0.example"),
+        ...Array.from({ length: 20 }, (_, n) => alias(`n${n}.example`, `n${n + 1}.example`)),
+        text("n20.example"),
+      ],
+      "ESERVFAIL",
+    ],
+  ])("counts only along its own aliases: %s", async (_what, Answer, expected) => {
+    const asked = resolver(answering({ Status: 0, Answer }))("x.example", "TXT");
+    if (expected === "found") await expect(asked).resolves.toEqual([["v"]]);
+    else await expect(asked).rejects.toMatchObject({ code: expected });
+  });
+
+  test("for an escaped name counts however the server writes it", async () => {
+    const body = { Status: 0, Answer: [{ name: "a\\043b.x.example.", type: 1, TTL: 60, data: "127.0.0.2" }] };
+    await expect(resolver(answering(body))("a+b.x.example", "A")).resolves.toEqual(["127.0.0.2"]);
+  });
+
+  test("of many records and aliases is followed in no time", async () => {
+    const Answer = Array.from({ length: 4_000 }, (_, n) => alias(`n${n}.example`, `n${n + 1}.example`));
+    await expect(resolver(answering({ Status: 0, Answer }))("n0.example", "A")).rejects.toMatchObject({
+      code: "ESERVFAIL",
+    });
+  }, 2_000);
+
+  test("may be kept as long as the shortest-lived record that led to it", async () => {
+    const Answer = [
+      alias("x.example", "y.example", 30),
+      text("y.example", 60),
+      { ...text("y.example", 90), data: '"w"' },
+    ];
+    await expect(resolver(answering({ Status: 0, Answer })).timed("x.example", "TXT")).resolves.toEqual({
+      answer: [["v"], ["w"]],
+      ttl: 30,
+    });
+  });
+
+  const soa = (TTL: number, data = "ns.example. host.example. 1 7200 900 1209600 120") => [
+    { name: "example", type: 6, TTL, data },
+  ];
+  test.each<[what: string, Authority: object[], ttl: number | null]>([
+    ["the SOA's last field", soa(3600), 120],
+    ["the SOA record's own lifetime, if less", soa(60), 60],
+    ["unknown without a SOA", [], null],
+    ["unknown with one that cannot be read", soa(60, "?"), null],
+  ])("that there is nothing may be kept for %s", async (_what, Authority, ttl) => {
+    for (const body of [
+      { Status: 3, Authority },
+      { Status: 0, Authority },
+    ])
+      await expect(resolver(answering(body))("x.example", "TXT")).rejects.toMatchObject({ ttl });
+  });
+
   test.each([
     ['"plain"', ["plain"]],
     ['"two" "strings"', ["two", "strings"]],
@@ -119,6 +198,12 @@ describe("no answer", () => {
     ["a timeout", failing(new DOMException("too late", "TimeoutError")), "ETIMEOUT"],
   ])("%s has Node's code", async (_what, fetch, code) => {
     await expect(resolver(fetch)("x.example", "TXT")).rejects.toMatchObject({ code });
+  });
+
+  test("MX records of which none can be read are a breakdown and no absence", async () => {
+    await expect(resolver(answering(answer(15, "mx.example", "x y z")))("x.example", "MX")).rejects.toMatchObject({
+      code: "ESERVFAIL",
+    });
   });
 
   test("entries of the wrong form are left out", async () => {

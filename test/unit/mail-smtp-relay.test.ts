@@ -204,7 +204,10 @@ describe("login", () => {
 
   it("failed is deferred, whatever its code: an operator mends it", async () => {
     const relay = await server({ account: ACCOUNT });
-    const outcomes = await deliver(none(relay.port, { ...ACCOUNT, password: "wrong" }), ["a@x.example"]);
+    const outcomes = await deliver(
+      none(relay.port, { host: "localhost", security: "starttls", ...ACCOUNT, password: "wrong" }),
+      ["a@x.example"],
+    );
     expect(brief(outcomes)).toEqual(["a deferred 535"]);
     expect(outcomes[0]?.response).not.toContain("wrong");
   });

@@ -58,12 +58,44 @@ describe("Cloudflare's Email Service", () => {
     );
     expect(outcomes.map(({ outcome }) => outcome)).toEqual(["accepted", "refused", "deferred", "deferred", "accepted"]);
     expect(outcomes.map(({ recipient }) => recipient)).toEqual(to);
+    expect(outcomes.map(({ provider_id }) => provider_id)).toEqual(["id-1", undefined, undefined, undefined, "id-1"]);
     expect(outcomes[1]?.response).toBe("E_RECIPIENT_SUPPRESSED as asked");
     expect(outcomes[3]?.response).toBe("internal error");
     expect(sent).toEqual([
       new Message("s@sender.example", "a@x.example", RAW.toString()),
       new Message("s@sender.example", "b@x.example", RAW.toString()),
     ]);
+  });
+
+  it("takes each recipient's own sender, where the service would", async () => {
+    const sent: unknown[] = [];
+    const from = (recipient: string) => `for-${recipient}`;
+    await cloudflareEmail(binding(sent), Message).deliver({ from, to: ["a@x.example", "b@x.example"] }, RAW, signal());
+    expect(sent).toEqual(["a@x.example", "b@x.example"].map((to) => new Message(from(to), to, RAW.toString())));
+  });
+
+  it("is not asked for what it would refuse of everybody", async () => {
+    const sent: unknown[] = [];
+    const raw = Buffer.concat([Buffer.from("Received: from x by y\r\n"), RAW]);
+    const to = ["a@x.example", "b@x.example"];
+    const outcomes = await cloudflareEmail(binding(sent), Message).deliver({ from: "", to }, raw, signal());
+    expect(outcomes.map(({ recipient, outcome }) => [recipient, outcome])).toEqual(to.map((each) => [each, "refused"]));
+    expect(outcomes[0]?.response).toContain("Received");
+    expect(sent).toEqual([]);
+  });
+
+  it("is left when the limit ends, and those taken stay taken", async () => {
+    const abort = new AbortController();
+    const slow: SendEmail = {
+      send: async (message: unknown) => {
+        if ((message as Message).to.startsWith("a@")) return { messageId: "id-1" };
+        abort.abort();
+        return new Promise(() => undefined);
+      },
+    };
+    const to = ["a@x.example", "b@x.example", "c@x.example"];
+    const outcomes = await cloudflareEmail(slow, Message).deliver({ from: "", to }, RAW, abort.signal);
+    expect(outcomes.map(({ outcome }) => outcome)).toEqual(["accepted", "deferred", "deferred"]);
   });
 
   it("defers whom an abort left no time for", async () => {

@@ -149,7 +149,7 @@ describe("the OpenAPI document", () => {
 
   test("documents the answer to what a human must allow first, and how the approval is brought, where a mode may hold", () => {
     const proposals = ["create_template", "update_template"];
-    for (const { name, effect, rest } of OPERATIONS) {
+    for (const { name, effect, askedAs, rest } of OPERATIONS) {
       const all = [...rest.map(({ method, path }) => find(method.toLowerCase(), path)), find("post", `/v1/${name}`)];
       for (const { responses, parameters = [], requestBody } of all) {
         const named = parameters.map((parameter) => `${parameter.in} ${parameter.name}`);
@@ -159,7 +159,8 @@ describe("the OpenAPI document", () => {
           named.includes("query approval_ref") || "approval_ref" in properties,
           JSON.stringify(responses["202"])?.includes("#/components/responses/Held") ?? false,
         ];
-        const isHeld = (effect === "read" || effect === "annotate") && !proposals.includes(name);
+        const asked = askedAs ?? effect;
+        const isHeld = (asked === "read" || asked === "annotate") && !proposals.includes(name);
         expect(places, name).toEqual([isHeld, isHeld, isHeld]);
       }
     }

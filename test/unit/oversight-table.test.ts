@@ -31,7 +31,7 @@ describe("every combination is in exactly one row", () => {
     ["what a mode does with an effect", EFFECTS, 5 * 4],
     ["what is said of a message about to leave", VERDICTS, 5 * 4 * 3],
     ["a message on its way out", OUTBOUND, 15 * 19 * 256],
-    ["a message that came in", INBOUND, 9 * 8 * 2],
+    ["a message that came in", INBOUND, 9 * 9 * 2],
     ["a request", REQUESTS, 7 * 6],
     ["who may do what", WHO_MAY, 11 * 16],
   ];

@@ -8,6 +8,7 @@ function facts(parts: Partial<RiskFacts> = {}): RiskFacts {
   return {
     recipients: [{ address: "ana@customer.example", known: true, domain_known: true }],
     known_domains: ["customer.example"],
+    now: Date.UTC(2026, 10, 25),
     attachments: [],
     recent_bounces: 0,
     subject: "Your order",
@@ -123,6 +124,7 @@ describe("over arbitrary messages", { timeout: 60_000 }, () => {
     attachments: fc.array(fc.record({ name: fc.string({ unit: "binary" }), content_type: fc.string() }), {
       maxLength: 3,
     }),
+    now: fc.constant(Date.UTC(2026, 10, 25)),
     recent_bounces: fc.nat(10),
     subject: fc.string({ unit: "binary" }),
     text: fc.string({ unit: "binary" }),

@@ -91,7 +91,9 @@ describe("get_audit_log", () => {
     const all = await count("");
     expect(await count(`email_id=${emailId}`)).toBe(1);
     expect(await count(`email_id=${emailId.replace("em_", "pend_")}`)).toBe(1);
-    expect(await count("agent_id=alice")).toBe(1);
+    // The look-up of the recipient's domain, and the message.
+    expect(await count("agent_id=alice")).toBe(2);
+    expect(await count("agent_id=alice&action=message.held")).toBe(1);
     expect(await count("agent_id=nobody")).toBe(0);
     expect(await count(`mailbox_id=${tenant.mailboxes[1]?.id}`)).toBe(1);
     const [first, second] = tenant.mailboxes;

@@ -235,7 +235,7 @@ describe("send_email refuses", () => {
       (
         await call("/v1/send_email", {
           key: keyOf(tenant, "agent"),
-          json: sendWith({ ...spread, bcc: people(10, "bcc") }),
+          json: sendWith({ ...spread, bcc: people(10, "bcc"), tags: ["transactional"] }),
         })
       ).status,
     ).toBe(202);
@@ -475,7 +475,7 @@ describe("mailboxes", () => {
       { address_local: "fresh", auto_bcc: Array.from({ length: 11 }, (_, n) => `a${n}@b.example`) },
       "invalid_input",
     );
-    await refused({ address_local: "fresh", forward_inbound: "a@b.example" }, "invalid_input");
+    await refused({ address_local: "fresh", forward_inbound: "a@b.example\r\n" }, "forbidden_characters");
   });
 
   test("an update names something to change", async () => {

@@ -52,7 +52,7 @@ describe.each(OPERATIONS.filter(isAskedFor).map((operation) => [operation.name, 
         resource: { type: "request", id: pendingId },
         actor: { type: "agent", key_id: expect.stringMatching(/^key_/), via: "rest" },
         mode: "gated_all",
-        detail: { operation: name, kind: operation.effect, pending_id: pendingId },
+        detail: { operation: name, kind: operation.askedAs ?? operation.effect, pending_id: pendingId },
         sealed: { ct: expect.any(String) },
       });
       // Asked again, it is the same item, and nothing new to write down.
@@ -70,7 +70,7 @@ describe.each(OPERATIONS.filter(isAskedFor).map((operation) => [operation.name, 
         expect.objectContaining({
           action: "decision.approved",
           resource: { type: "request", id: pendingId },
-          detail: expect.objectContaining({ approval_ref: approvalRef, kind: operation.effect }),
+          detail: expect.objectContaining({ approval_ref: approvalRef, kind: operation.askedAs ?? operation.effect }),
         }),
       );
       const answered = await entriesOf(() => ask(call, world.agentKey, approvalRef));

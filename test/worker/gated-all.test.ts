@@ -45,7 +45,7 @@ describe.each(OPERATIONS.filter(isAskedFor).map((operation) => [operation.name, 
         const item = await pendingItem(world, pendingId, world.overseerKey);
         expect(item, sample.label).toMatchObject({
           id: pendingId,
-          kind: operation.effect,
+          kind: operation.askedAs ?? operation.effect,
           status: "pending",
           rule: "mode gated_all",
           request: { operation: name },

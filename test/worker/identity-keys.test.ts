@@ -111,7 +111,8 @@ describe("the first key", () => {
   test("is made by an object of before there were any", async () => {
     const { id } = await makeTenant();
     await inTenant(id, (_object, state) => {
-      for (const table of ["identity_keys", "agents"]) state.storage.sql.exec(`DROP TABLE ${table}`);
+      for (const table of ["identity_keys", "agents", "suppressions", "soft_bounces", "domains", "dkim_keys"])
+        state.storage.sql.exec(`DROP TABLE ${table}`);
       state.storage.sql.exec("DROP INDEX api_keys_by_default");
       state.storage.sql.exec("UPDATE ledger SET schema_version = 2");
     });

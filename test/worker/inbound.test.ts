@@ -68,6 +68,7 @@ class RecordingMailbox {
         const answer = this.answers.shift();
         return answer ? answer(message) : { email_id: message.id, duplicate: false, status: "unread" };
       },
+      takeReturned: async () => "unknown",
       revokeLinks: async (hashes, reason) => {
         this.events.push(`revoke: ${reason}`);
         this.revoking();
@@ -123,6 +124,7 @@ async function arrive(mail: string | Uint8Array, arrival: Arrival = {}): Promise
     DOH_URL: "https://doh.example/dns-query",
     INBOUND_RECEIVED_BY: "cloudflare-email.net",
     MAIL_DOMAIN: "m.example",
+    MASTER_KEY: env.MASTER_KEY,
     MAILBOX: mailbox,
     ...arrival.environment,
   };

@@ -90,11 +90,11 @@ describe("a recipient is known only through a delivery that a human approved", (
     unwrap(await box.stub.setPolicy(box.admin, { ...OPEN_POLICY, new_recipients: "hold" }, null));
     expect(await held(box, "mode@customer.example")).toBe(true);
 
-    const bounced = await send(box, to("refuse-550@customer.example"));
+    const bounced = await send(box, to("refuse-554@customer.example"));
     await approve(box, bounced.id);
     await runAlarm(box);
     expect(await status(box, bounced.id)).toBe("send_failed");
-    expect(await held(box, "refuse-550@customer.example")).toBe(true);
+    expect(await held(box, "refuse-554@customer.example")).toBe(true);
 
     const { id } = await send(box, to("ana@customer.example"));
     await approve(box, id);
@@ -139,7 +139,7 @@ describe("a budget counts what is let go, and nothing else", () => {
 describe("a mailbox falls back by itself", () => {
   const fallBack = { mode: "gated_send", bounces: 2, complaints: null, days: 1 } as const;
   async function bounce(box: TestMailbox, n: number): Promise<void> {
-    for (let i = 0; i < n; i++) await send(box, to(`refuse-550-${i}@customer.example`));
+    for (let i = 0; i < n; i++) await send(box, to(`refuse-554-${i}@customer.example`));
     await runAlarm(box);
   }
   const mode = async (box: TestMailbox) => unwrap(await box.stub.describe(box.admin)).oversight_mode;
@@ -173,7 +173,7 @@ describe("a mailbox falls back by itself", () => {
       { fall_back: { ...fallBack, mode: "monitored", bounces: 1 } },
       { oversight_mode: "gated_send" },
     );
-    for (let i = 0; i < 3; i++) await approve(strict, (await send(strict, to(`refuse-550-${i}@customer.example`))).id);
+    for (let i = 0; i < 3; i++) await approve(strict, (await send(strict, to(`refuse-554-${i}@customer.example`))).id);
     await runAlarm(strict);
     expect(await mode(strict)).toBe("gated_send");
   });

@@ -96,10 +96,15 @@ describe.each(UNUSABLE)("with %s", (_what, keys, words) => {
     await expect(worker.email(message, withKeys(keys), createExecutionContext())).rejects.toThrow(words);
     expect(touched).toEqual([]);
   });
+
+  test("what a queue brings is kept for later", async () => {
+    const batch = { queue: "multimail-email-events", messages: [], metadata: {} } as unknown as MessageBatch;
+    await expect(worker.queue(batch, withKeys(keys), createExecutionContext())).rejects.toThrow(words);
+  });
 });
 
 test("the worker has no other handlers that could run without a MASTER_KEY", () => {
-  expect(Object.keys(worker).sort()).toEqual(["email", "fetch"]);
+  expect(Object.keys(worker).sort()).toEqual(["email", "fetch", "queue"]);
 });
 
 /** Asks for a change that the operator must allow. */

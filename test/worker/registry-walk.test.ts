@@ -100,6 +100,8 @@ beforeAll(async () => {
   ]);
   foreign = await makeTenant();
   foreignThings = await thingsOf(foreign);
+  const gone = { address: "gone@customer.example" };
+  expect((await call("/v1/suppression", { key: keyOf(home, "admin"), json: gone })).status).toBe(201);
   revoked = keyOf(home, "revoked");
   const { body } = await call<{ api_keys: ApiKey[] }>("/v1/api-keys?limit=100", { key: keyOf(home, "admin") });
   const { id } = body.api_keys.find(({ name }) => name === "revoked") ?? { id: "" };
@@ -152,8 +154,8 @@ describe.each(OPERATIONS.map((operation): [string, Operation] => [operation.name
       "answers 404 for ids of things that were never made, of another kind, or that are no ids",
       async () => {
         const routing = newRoutingNumber();
-        const made = (prefix: "mbx" | "em" | "thr" | "pend" | "alw" | "tpl" | "key") =>
-          newId(prefix, Date.now(), prefix === "key" ? undefined : routing);
+        const made = (prefix: "mbx" | "em" | "thr" | "pend" | "alw" | "tpl" | "dom" | "key") =>
+          newId(prefix, Date.now(), prefix === "key" || prefix === "dom" ? undefined : routing);
         const never: Things = {
           mailbox_id: made("mbx"),
           email_id: made("em"),
@@ -162,6 +164,7 @@ describe.each(OPERATIONS.map((operation): [string, Operation] => [operation.name
           entry_id: made("alw"),
           template_id: made("tpl"),
           draft_id: made("em"),
+          domain_id: made("dom"),
           id: made("key"),
           agent: "never-registered",
         };
@@ -173,6 +176,7 @@ describe.each(OPERATIONS.map((operation): [string, Operation] => [operation.name
           entry_id: never.mailbox_id,
           template_id: never.entry_id,
           draft_id: never.template_id,
+          domain_id: never.email_id,
           id: never.email_id,
           agent: never.id,
         };
@@ -184,6 +188,7 @@ describe.each(OPERATIONS.map((operation): [string, Operation] => [operation.name
           entry_id: "alw_",
           template_id: "\r\n",
           draft_id: "x".repeat(64),
+          domain_id: "dom_",
           id: "key_",
           agent: "a b\u0000",
         };
@@ -225,7 +230,7 @@ describe.each(OPERATIONS.map((operation): [string, Operation] => [operation.name
       }
     });
 
-    const inMailbox = neededReferences(operation).some((name) => name !== "id");
+    const inMailbox = neededReferences(operation).some((name) => name !== "id" && name !== "domain_id");
     test.runIf(inMailbox)("answers 403 to a key that is bound to another mailbox of the tenant", async () => {
       const things = await thingsOf(home, 0);
       const before = await storedCounts();

@@ -97,7 +97,7 @@ describe("a walk", () => {
     await walk(worker);
     const before = await sealedValues();
     expect(await walk(worker)).toMatchObject({
-      resealed: { domains: 0, identity_keys: 0, data_keys: 0 },
+      resealed: { domains: 0, dkim_keys: 0, identity_keys: 0, data_keys: 0 },
       unreadable: 0,
     });
     expect(await sealedValues()).toEqual(before);

@@ -79,6 +79,7 @@ describe("POST /setup", () => {
     expect(body.keys.agent).toMatch(/^mm_live_/);
     expect(body.keys.sandbox).toMatch(/^mm_test_/);
     expect(body.dns_records.map(({ type, name }) => `${type} ${name}`)).toEqual([
+      "MX agents.test",
       "TXT agents.test",
       expect.stringMatching(/^TXT mm\w+\._domainkey\.agents\.test$/),
       expect.stringMatching(/^TXT mm\w+\._domainkey\.agents\.test$/),

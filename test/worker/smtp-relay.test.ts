@@ -44,6 +44,24 @@ describe("through cloudflare:sockets", () => {
     expect((await receivedFor("worker-ok@x.example"))[0]?.envelope.to).toEqual(["worker-ok@x.example"]);
   });
 
+  it("each recipient can have its own return path, over one connection", async () => {
+    const to = ["own-1@x.example", "refuse-550-own@x.example", "own-2@x.example"];
+    const settings = {
+      host: "localhost",
+      port: inject("smtpPort"),
+      security: "starttls",
+      ehlo_name: "m.example",
+    } as const;
+    const envelope = { from: (recipient: string) => `bounces+${recipient.split("@")[0]}@sender.example`, to };
+    const outcomes = await smtpRelay(settings, connect).deliver(envelope, RAW, new AbortController().signal);
+    expect(brief(outcomes)).toEqual(["own-1 accepted 250", "refuse-550-own refused 550", "own-2 accepted 250"]);
+    for (const recipient of ["own-1@x.example", "own-2@x.example"]) {
+      const [mail] = await receivedFor(recipient);
+      expect(mail?.envelope).toEqual({ from: envelope.from(recipient), to: [recipient] });
+      expect(mail?.tls).toBe(true);
+    }
+  });
+
   it("a connection lost inside DATA is deferred", async () => {
     const outcomes = await deliver({ host: "127.0.0.1", port: inject("smtpPort"), security: "none" }, [
       "drop-data@x.example",
@@ -65,10 +83,15 @@ describe("through cloudflare:sockets", () => {
   });
 });
 
+const UNTRUSTED = {
+  starttls: { elsewhere: "smtpElsewherePort", expired: "smtpExpiredPort", "self-signed": "smtpSelfSignedPort" },
+  tls: { elsewhere: "smtpTlsElsewherePort", expired: "smtpTlsExpiredPort", "self-signed": "smtpTlsSelfSignedPort" },
+} as const;
+
 describe.each([
-  ["starttls", "smtpPort", "smtpElsewherePort"],
-  ["tls", "smtpTlsPort", "smtpTlsElsewherePort"],
-] as const)("%s", (security, port, elsewhere) => {
+  ["starttls", "smtpPort"],
+  ["tls", "smtpTlsPort"],
+] as const)("%s", (security, port) => {
   it("sends over TLS with a certificate that is trusted", async () => {
     const recipient = `trusted-${security}@x.example`;
     const outcomes = await deliver({ host: "localhost", port: inject(port), security }, [recipient]);
@@ -76,12 +99,16 @@ describe.each([
     expect((await receivedFor(recipient))[0]).toMatchObject({ tls: true });
   });
 
-  it("defers where the certificate is another name's, having said nothing", async () => {
-    const recipient = `elsewhere-${security}@x.example`;
-    const outcomes = await deliver({ host: "localhost", port: inject(elsewhere), security }, [recipient]);
-    expect(outcomes).toMatchObject([{ recipient, outcome: "deferred", code: null }]);
-    expect(await receivedFor(recipient)).toEqual([]);
-  });
+  it.each(["elsewhere", "expired", "self-signed"] as const)(
+    "defers where the certificate is %s, having said nothing",
+    async (what) => {
+      const recipient = `${what}-${security}@x.example`;
+      const untrusted = inject(UNTRUSTED[security][what]);
+      const outcomes = await deliver({ host: "localhost", port: untrusted, security }, [recipient]);
+      expect(outcomes).toMatchObject([{ recipient, outcome: "deferred", code: null }]);
+      expect(await receivedFor(recipient)).toEqual([]);
+    },
+  );
 });
 
 describe("the way out that the settings name", () => {
@@ -105,6 +132,7 @@ describe("the way out that the settings name", () => {
     [{ SMTP_PORT: "70000" }, "SMTP_PORT"],
     [{ SMTP_PORT: "25" }, "SMTP_PORT"],
     [{ SMTP_USERNAME: "u" }, "SMTP_PASSWORD"],
+    [{ SMTP_SECURITY: "none", SMTP_USERNAME: "u", SMTP_PASSWORD: "p" }, "SMTP_SECURITY"],
     [{ TRANSPORT: "cloudflare" }, "EMAIL"],
   ])("%j is a clear error about %s", (own, setting) => {
     expect(() => transportFor(settings(own), { test: false })).toThrow(setting);

@@ -1,3 +1,5 @@
+import { cloudflareProblem } from "./cloudflare-rules.ts";
+import { abortOf } from "./smtp-session.ts";
 import type { RecipientOutcome, Transport } from "./transport.ts";
 
 /** `EmailMessage` of `cloudflare:email`. */
@@ -24,6 +26,7 @@ const FINAL_CODES: ReadonlySet<string> = new Set([
 ]);
 
 const MAX_RESPONSE = 500;
+const OUT_OF_TIME = { outcome: "deferred", code: null, response: "No time was left for this recipient" } as const;
 
 function failed(recipient: string, error: unknown): RecipientOutcome {
   const text = error instanceof Error ? error.message : String(error);
@@ -32,9 +35,27 @@ function failed(recipient: string, error: unknown): RecipientOutcome {
   return { recipient, outcome: FINAL_CODES.has(code) ? "refused" : "deferred", code: null, response };
 }
 
+/** One copy for one recipient. */
+async function sendOne(
+  binding: SendEmail,
+  message: EmailMessage,
+  recipient: string,
+  signal: AbortSignal,
+): Promise<RecipientOutcome> {
+  try {
+    signal.throwIfAborted();
+    const { messageId } = await Promise.race([binding.send(message), abortOf(signal)]);
+    const response = `accepted as ${messageId}`.slice(0, MAX_RESPONSE);
+    return { recipient, outcome: "accepted", code: null, response, provider_id: messageId };
+  } catch (error) {
+    return signal.aborted ? { recipient, ...OUT_OF_TIME } : failed(recipient, error);
+  }
+}
+
 /**
- * Cloudflare's Email Service through the `send_email` binding. It sets Message-ID, Date and DKIM itself and folds headers, so our
- * signatures would not survive. One message per recipient, so that each has its own outcome.
+ * Cloudflare's Email Service through the `send_email` binding. It sets Message-ID, Date, DKIM and the return path itself and folds
+ * headers, so our signatures would not survive. One message per recipient, so that each has its own outcome, and its own id in the
+ * service's events. What the service's rules do not allow is refused before it is asked.
  * @param binding the `send_email` binding.
  * @param Message `EmailMessage` of `cloudflare:email`.
  */
@@ -42,25 +63,16 @@ export function cloudflareEmail(binding: SendEmail, Message: EmailMessageClass):
   return {
     name: "cloudflare",
     preserves_bytes: false,
-    async deliver(envelope, raw, signal) {
-      const text = new TextDecoder("utf-8", { fatal: false, ignoreBOM: true }).decode(raw);
+    // It takes no other envelope sender than the address in From.
+    keeps_return_path: false,
+    async deliver({ from, to }, raw, signal) {
+      const problem = cloudflareProblem(raw);
+      if (problem) return to.map((recipient) => ({ recipient, outcome: "refused", code: null, response: problem }));
+      const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(raw);
       const outcomes: RecipientOutcome[] = [];
-      for (const recipient of envelope.to) {
-        if (signal.aborted) {
-          outcomes.push({
-            recipient,
-            outcome: "deferred",
-            code: null,
-            response: "No time was left for this recipient",
-          });
-          continue;
-        }
-        try {
-          const { messageId } = await binding.send(new Message(envelope.from, recipient, text));
-          outcomes.push({ recipient, outcome: "accepted", code: null, response: `accepted as ${messageId}` });
-        } catch (error) {
-          outcomes.push(failed(recipient, error));
-        }
+      for (const recipient of to) {
+        const sender = typeof from === "string" ? from : from(recipient);
+        outcomes.push(await sendOne(binding, new Message(sender, recipient, text), recipient, signal));
       }
       return outcomes;
     },

@@ -6,6 +6,7 @@ export function sandbox(): Transport {
     name: "sandbox",
     // No recipient's server gets any, so nothing is signed: a signature of what nobody was to have would be a real one.
     preserves_bytes: false,
+    keeps_return_path: true,
     async deliver(envelope) {
       return envelope.to.map((recipient) => ({
         recipient,

@@ -28,7 +28,9 @@ interface Reply {
   lines: string[];
 }
 
-const MAX_REPLY_OCTETS = 64 * 1024;
+/** No reply of a relay is longer, all its lines together; one that does not end may not fill the memory. */
+export const MAX_REPLY_OCTETS = 64 * 1024;
+const ENDLESS_REPLY = "The relay's reply does not end";
 /** RFC 5321 §4.2.1: a hyphen after the code says that another line follows. */
 const REPLY_LINE = /^(\d{3})(?:([ -]).*)?$/;
 
@@ -43,9 +45,12 @@ class ReplyReader {
 
   async next(): Promise<Reply> {
     const lines: string[] = [];
+    let octets = 0;
     for (;;) {
       const line = await this.#line();
       lines.push(line);
+      octets += line.length;
+      if (octets > MAX_REPLY_OCTETS) throw new Error(ENDLESS_REPLY);
       const match = REPLY_LINE.exec(line);
       if (!match) throw new Error("What answers is not an SMTP server");
       if (match[2] !== "-") return { code: Number(match[1]), text: lines.join(" "), lines };
@@ -67,7 +72,7 @@ class ReplyReader {
       const { done, value } = await this.#reader.read();
       if (done) throw new Error("The relay closed the connection");
       this.rest += Buffer.from(value).toString("latin1");
-      if (this.rest.length > MAX_REPLY_OCTETS) throw new Error("The relay's reply does not end");
+      if (this.rest.length > MAX_REPLY_OCTETS) throw new Error(ENDLESS_REPLY);
     }
   }
 }

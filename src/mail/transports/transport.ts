@@ -1,7 +1,23 @@
 /** The envelope of RFC 5321: who is told about failures, and every recipient, Bcc included. */
 export interface Envelope {
-  from: string;
+  /**
+   * The return path (RFC 5321 §4.4), or each recipient's own, so that what comes back names whom it is about. Empty: the null
+   * sender. Where a transport does not keep it, this is the address in From.
+   */
+  from: string | ((recipient: string) => string);
   to: string[];
+}
+
+/** @returns the recipients by the return path they are written to with, both in the envelope's order. */
+export function recipientsBySender({ from, to }: Envelope): Map<string, string[]> {
+  const groups = new Map<string, string[]>();
+  for (const recipient of to) {
+    const sender = typeof from === "string" ? from : from(recipient);
+    const group = groups.get(sender);
+    if (group) group.push(recipient);
+    else groups.set(sender, [recipient]);
+  }
+  return groups;
 }
 
 /** What the far end said about one recipient. */
@@ -13,6 +29,8 @@ export interface RecipientOutcome {
   code: number | null;
   /** What the far end said, or what went wrong, in one line. */
   response: string;
+  /** What the provider calls this recipient's copy in its events; left out where it gave no such id. */
+  provider_id?: string;
 }
 
 /**
@@ -27,5 +45,7 @@ export interface Transport {
   readonly name: "smtp" | "cloudflare" | "sandbox";
   /** Whether the bytes given are the bytes the recipient's server gets. Where not, DKIM and the message signature are left out. */
   readonly preserves_bytes: boolean;
+  /** Whether the envelope's sender is the return path that the recipient's server gets. Where not, it must be the address in From. */
+  readonly keeps_return_path: boolean;
   deliver(envelope: Envelope, raw: Uint8Array, signal: AbortSignal): Promise<RecipientOutcome[]>;
 }

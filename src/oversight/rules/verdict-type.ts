@@ -15,6 +15,8 @@ export type RuleName =
   | "blocklist"
   | "sending_hours"
   | "budget"
+  | "look_ups"
+  | "loop"
   | "allowlist"
   | "template";
 
@@ -102,8 +104,15 @@ export interface JudgedSend {
   /** Null: written freely. */
   template: JudgedTemplate | null;
   risk: Risk;
+  /** Recipients' domains that were not looked up, since the day's budget of new names was used up; left out: none. */
+  over_budget?: readonly string[];
   /** `now` in milliseconds since the epoch. Null: only the rules that stand at all times, for what was let go already. */
-  moment: { now: number; sent: SentCounts } | null;
+  moment: {
+    now: number;
+    sent: SentCounts;
+    /** How many messages went to another program in this thread within the hour; left out: none. */
+    answers_to_program?: number;
+  } | null;
 }
 
 /** A rule: pure, and it never loosens. @returns a reason for each thing that it found. */

@@ -1,5 +1,6 @@
 import type { FC } from "hono/jsx";
 import type { DecisionItem, MessageItem } from "../../../durable-objects/mailbox-rpc.ts";
+import { factsInWords } from "../domain-facts.ts";
 import { Fact, Visible } from "../layout.tsx";
 import { HIGH_RISK, quorumInWords, riskInWords, timeInWords, timeLeft } from "../words.ts";
 
@@ -77,7 +78,9 @@ const Risk: FC<{ risk: MessageItem["risk"] }> = ({ risk }) => (
 );
 
 const Domains: FC<{ intelligence: MessageItem["domain_intelligence"] }> = ({ intelligence }) => {
-  const known = Object.entries(intelligence ?? {}).filter(([, value]) => value !== null && value !== undefined);
+  if (intelligence === null) return null;
+  if (Array.isArray(intelligence.domains)) return <DomainFactsList domains={intelligence.domains} />;
+  const known = Object.entries(intelligence).filter(([, value]) => value !== null && value !== undefined);
   if (known.length === 0) return null;
   return (
     <Fact label="Recipients' domains">
@@ -94,6 +97,19 @@ const Domains: FC<{ intelligence: MessageItem["domain_intelligence"] }> = ({ int
 function asText(value: unknown): string {
   return typeof value === "string" ? value : (JSON.stringify(value) ?? "");
 }
+
+/** What was looked up of each domain, in words; what is not known is said. */
+const DomainFactsList: FC<{ domains: unknown[] }> = ({ domains }) => (
+  <Fact label="Recipients' domains">
+    <ul class="plain">
+      {domains.map((facts) => (
+        <li>
+          <Visible text={factsInWords(facts)} context="line" />
+        </li>
+      ))}
+    </ul>
+  </Fact>
+);
 
 const Leaving: FC<{ item: MessageItem }> = ({ item: { send_at } }) => (
   <Fact label="When it leaves">

@@ -3,6 +3,7 @@ import type { MessageItem } from "../../../durable-objects/mailbox-rpc.ts";
 import type { MailAddress, StoredAttachment } from "../../mail/message.ts";
 import { Person, Visible } from "../layout.tsx";
 import { sizeInWords } from "../words.ts";
+import { Enclosed, ForwardedNote } from "./forwarded.tsx";
 import { MessageFrame } from "./frame.tsx";
 
 /** One line of an envelope. */
@@ -119,6 +120,7 @@ const Attachment: FC<{ file: StoredAttachment; href: string }> = ({ file, href }
 /** What will leave, or what has arrived: the envelope, the bodies and the attachments. `base` is the page's own path. */
 export const Message: FC<{ item: MessageItem; base: string }> = ({ item, base }) => (
   <>
+    {item.forwarded && <ForwardedNote forwarded={item.forwarded} />}
     <section class="card" aria-label="The message">
       <Envelope item={item} />
       <Bodies text={item.content.text} html={item.content.html} />
@@ -137,5 +139,6 @@ export const Message: FC<{ item: MessageItem; base: string }> = ({ item, base })
         </ul>
       </section>
     )}
+    {item.forwarded && <Enclosed forwarded={item.forwarded} />}
   </>
 );

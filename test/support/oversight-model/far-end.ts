@@ -58,7 +58,12 @@ export async function composeMessage({ content, message_id }: Composition): Prom
 }
 
 export function transportFor(): Transport {
-  return { name: "smtp", preserves_bytes: false, deliver: (envelope, raw) => farEnd.take(envelope, raw) };
+  return {
+    name: "smtp",
+    preserves_bytes: false,
+    keeps_return_path: true,
+    deliver: (envelope, raw) => farEnd.take(envelope, raw),
+  };
 }
 
 /** People's mail always arrives; all that the stories need of it is the links. */

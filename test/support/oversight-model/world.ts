@@ -234,7 +234,12 @@ export class World {
     const identity_key = newIdentityKey(env, this.mailbox.tenant_id, newId("idk", BEGINNING));
     const admitDelivery = async (agentId: Agent | null): Promise<DeliveryAdmission> => {
       if (this.tenant.isAway) throw new Error("the tenant does not answer");
-      return { paused: this.isPausedFor(agentId), identity_key };
+      const domain = { status: "ok" as const, return_path_domain: env.MAIL_DOMAIN };
+      return { paused: this.isPausedFor(agentId), identity_key, domain, suppressed: [] };
+    };
+    // The suppression list has tests of its own.
+    const noteTrouble = async () => {
+      if (this.tenant.isAway) throw new Error("the tenant does not answer");
     };
     const nothing = { objects: [], truncated: false };
     const surroundings = {
@@ -243,7 +248,7 @@ export class World {
         batch: async () => this.reachIndex(),
       },
       STORE: { put: async () => null, get: async () => null, delete: async () => {}, list: async () => nothing },
-      TENANT: { getByName: () => ({ whoOversees, admitDelivery }) },
+      TENANT: { getByName: () => ({ whoOversees, admitDelivery, noteTrouble }) },
     };
     return { ...env, ...(surroundings as unknown as Pick<Env, "DB" | "STORE" | "TENANT">) };
   }
