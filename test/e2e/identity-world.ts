@@ -6,7 +6,7 @@ import { type Api, apiOf } from "../../dev/api.ts";
 import type { CommandVerdict } from "../../dev/multimail-command.ts";
 import { type KeptMail, mailTo } from "../../dev/outbox.ts";
 import { until } from "../../dev/until.ts";
-import { type RunningWorld, startWorld } from "../../dev/world.ts";
+import { type RunningWorld, startWorld, type WorldOptions } from "../../dev/world.ts";
 import type { World } from "../../dev/world-files.ts";
 import type { Email, EmailSummary, Mailbox } from "../../src/operations/shapes.ts";
 import type { Mode } from "../../src/oversight/modes.ts";
@@ -45,9 +45,9 @@ export class IdentityWorld {
     this.tenantId = world.mailboxes[0]?.tenant_id ?? "";
   }
 
-  static async start(): Promise<IdentityWorld> {
+  static async start(options: Pick<WorldOptions, "relay"> = {}): Promise<IdentityWorld> {
     const files = mkdtempSync(join(tmpdir(), "identity-"));
-    const running = await startWorld({ dir: join(files, "world"), port: 0 });
+    const running = await startWorld({ dir: join(files, "world"), port: 0, ...options });
     const world = new IdentityWorld(running, files);
     const made = await world.admin("POST", "/v1/agents", { id: AGENT_ID, ...MODEL });
     expect(made).toMatchObject({ status: 201, body: { id: AGENT_ID } });

@@ -32,3 +32,46 @@ export function pythonVerify(...words: string[]): PythonVerdict[] {
 export function relayed(how: string, raw: Uint8Array): Buffer {
   return python("relay.py", [how], raw);
 }
+
+/** Whether there is a Python with dkimpy too; whoever names an interpreter wants it to be used. */
+export const hasDkimPython =
+  process.env.MULTIMAIL_PYTHON !== undefined || spawnSync(PYTHON, ["-c", "import dkim, nacl"]).status === 0;
+
+/** What dkimpy says of one signature. */
+export interface DkimPythonVerdict {
+  domain: string | null;
+  selector: string | null;
+  algorithm: string | null;
+  /** The names in `h=`. */
+  headers: string[];
+  /** The names of the signature's tags. */
+  tags: string[];
+  passes: boolean;
+  error: string | null;
+}
+
+/**
+ * @param zoneFile JSON: `{"<name>": "<TXT>"}`.
+ * @returns of each file, what dkimpy says of each of its signatures, from the topmost on.
+ */
+export function dkimPythonVerify(zoneFile: string, ...files: string[]): DkimPythonVerdict[][] {
+  const lines = python("dkim_verify.py", [zoneFile, ...files])
+    .toString()
+    .trim()
+    .split("\n");
+  return lines.map((line) => JSON.parse(line).signatures);
+}
+
+/** What dkimpy says of a message's ARC chain. */
+export interface DkimpyChain {
+  file: string;
+  cv: "none" | "pass" | "fail";
+  instances: number[];
+  reason: string;
+}
+
+/** @param words as arc_verify.py takes them: the zone's file, and the messages. */
+export function dkimpyArc(...words: string[]): DkimpyChain[] {
+  const lines = python("arc_verify.py", words).toString().trim().split("\n");
+  return lines.map((line) => JSON.parse(line));
+}
