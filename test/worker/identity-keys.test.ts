@@ -1,6 +1,7 @@
 import { abortAllDurableObjects } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
+import { TENANT_SCHEMA } from "../../durable-objects/tenant/schema.ts";
 import { type Refusal, unwrap } from "../../src/errors.ts";
 import { newId } from "../../src/ids.ts";
 import { recordIdentityKeys } from "../../src/store/identity-directory.ts";
@@ -22,6 +23,8 @@ import {
 
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
+/** The schema version of objects that had no identity keys yet. */
+const BEFORE_IDENTITY_KEYS = 2;
 
 describe("the first key", () => {
   test("is made when a delivery first asks, signs, and was valid five minutes before, at a whole second", async () => {
@@ -111,10 +114,11 @@ describe("the first key", () => {
   test("is made by an object of before there were any", async () => {
     const { id } = await makeTenant();
     await inTenant(id, (_object, state) => {
-      for (const table of ["identity_keys", "agents", "suppressions", "soft_bounces", "domains", "dkim_keys"])
-        state.storage.sql.exec(`DROP TABLE ${table}`);
+      const later = TENANT_SCHEMA.slice(BEFORE_IDENTITY_KEYS).flat();
+      const tables = later.flatMap((statement) => /^CREATE TABLE (\w+)/.exec(statement)?.[1] ?? []);
+      for (const table of tables) state.storage.sql.exec(`DROP TABLE ${table}`);
       state.storage.sql.exec("DROP INDEX api_keys_by_default");
-      state.storage.sql.exec("UPDATE ledger SET schema_version = 2");
+      state.storage.sql.exec("UPDATE ledger SET schema_version = ?", BEFORE_IDENTITY_KEYS);
     });
     await abortAllDurableObjects();
     expect(signs((await stubOf(id).admitDelivery(null)).identity_key)).toBe(true);
