@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { defineConfig, type TestProjectConfiguration } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
 import { writeBundles } from "./clients/typescript/build.js";
 import { testAuthority } from "./test/support/test-authority.ts";
 
@@ -63,8 +64,19 @@ function inWorkerd(name: string, include: string): TestProjectConfiguration {
   };
 }
 
+/** As long as a third of all others together: begun last, it would run alone while the other cores wait. */
+const LONGEST = "/oversight-model.test.ts";
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification) => (moduleId.endsWith(LONGEST) ? 0 : 1);
+    return (await super.sort(files)).sort((one, other) => rank(one) - rank(other));
+  }
+}
+
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     // vitest leaves one core free, which on a machine with two leaves one.
     maxWorkers: availableParallelism(),
     projects: [
