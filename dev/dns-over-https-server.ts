@@ -15,6 +15,16 @@ const JSON_FORM = "application/dns-json";
 const MAX_MESSAGE = 65_535;
 /** Records may change at any moment, so nothing of them may be kept. */
 const TTL_SECONDS = 0;
+/** Of which zone a name is not there (RFC 2308 §3). All are this server's, and an absence may end at any moment, too. */
+const AUTHORITY = {
+  mname: "ns.invalid",
+  rname: "hostmaster.invalid",
+  serial: 1,
+  refresh: 0,
+  retry: 0,
+  expire: 0,
+  minimum: TTL_SECONDS,
+};
 /** RFC 1035 §4.1.1. */
 const RCODES = { NOERROR: 0, FORMERR: 1, NXDOMAIN: 3, NOTIMP: 4 } as const;
 /** RFC 1035 §3.2.2, RFC 3596 §2.1: numbers a JSON query may use in place of a name, and JSON answers carry. */
@@ -63,6 +73,8 @@ function answerWire(zones: ZonesFile, query: Buffer): Buffer {
     const answer = lookUp(zones.current(), question.name, question.type);
     rcode = answer.rcode;
     reply.answers = answer.records.map(({ name, record }): PacketAnswer => ({ ...record, name, ttl: TTL_SECONDS }));
+    if (answer.records.length === 0)
+      reply.authorities = [{ type: "SOA", name: question.name, ttl: TTL_SECONDS, data: AUTHORITY }];
   }
   reply.flags = (reply.flags ?? 0) | RCODES[rcode];
   try {
@@ -113,6 +125,9 @@ function answerJson(zones: ZonesFile, parameters: URLSearchParams): Buffer {
         TTL: TTL_SECONDS,
         data: presentation(record),
       })),
+    }),
+    ...(answer.records.length === 0 && {
+      Authority: [{ name, type: TYPE_NUMBERS.SOA, TTL: TTL_SECONDS, data: Object.values(AUTHORITY).join(" ") }],
     }),
   };
   return Buffer.from(JSON.stringify(body));

@@ -280,7 +280,7 @@ function changeAndPlace(
   // When it leaves is not in the hash, and was seen too.
   box.waiting.outdateServed(message.id);
   const difference = replace(box, message, next, caller.key_id);
-  if (!outbound.test && !isReplyStill(box, next.content)) rememberWords(box, wordsOf(next.content), next.content);
+  if (!outbound.test && !isReplyStill(box, next.content)) rememberWords(box, wordsOf(box, next.content), next.content);
   if (intelligence) {
     const { to, cc, bcc } = next.content;
     const recipients = [...to, ...cc, ...bcc].map(({ address }) => address);

@@ -121,7 +121,7 @@ function understand(box: MailboxBase, submission: Submission, terms: SendingTerm
   if (nobody) return nobody;
   const whole = withPromotion(box, submission.id, written.content, promotion.value);
   const verdict = whole === written.content ? first : judged(whole);
-  const words = is_reply ? [] : wordsOf(written.content);
+  const words = is_reply ? [] : wordsOf(box, written.content);
   return accepted({ content: whole, threadId, verdict, promotion: promotion.value, words, sendAt: leaves.value });
 }
 

@@ -1,5 +1,6 @@
 import { accepted, type Outcome, refused } from "../../src/errors.ts";
 import { comparableAddress } from "../../src/mail/address.ts";
+import { authoredText } from "../../src/mail/finished-body.ts";
 import type { MessageContent } from "../../src/mail/message.ts";
 import {
   BULK_PERIOD,
@@ -67,7 +68,7 @@ export async function termsFor(box: MailboxBase, submission: Submission): Promis
 /** How many different people got these words within a day, or are to get them now; counted no further than it matters. */
 function sameWords(box: MailboxBase, { content }: Written, recipients: readonly string[]): number {
   const since = box.now() - BULK_PERIOD;
-  const counts = wordsOf(content).map((digest) => {
+  const counts = wordsOf(box, content).map((digest) => {
     const before = box
       .storage()
       .exec<{ recipient: string }>(
@@ -101,9 +102,9 @@ export function isAnswer(box: MailboxBase, content: MessageContent, answered: re
   return asked.size > 0 && chosenRecipients(content, box.settings()).every((address) => asked.has(address));
 }
 
-/** @returns by which the words of a content without its footer are known. */
-export function wordsOf({ subject, text }: MessageContent): string[] {
-  return wordDigests({ subject, text: text ?? "" });
+/** @returns by which the author's words of a content without its footer are known; what the mailbox adds is in all of its mail. */
+export function wordsOf(box: MailboxBase, { subject, text }: MessageContent): string[] {
+  return wordDigests({ subject, text: authoredText(text ?? "", box.settings().signature_block) });
 }
 
 /** Remembers who got which words. Inside `commit`. */

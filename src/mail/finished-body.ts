@@ -44,3 +44,18 @@ export function finishBodies(
   }
   return { text, html };
 }
+
+/**
+ * What `finishBodies` was given, as far as the finished text tells.
+ * @param text as it leaves, without a promotional footer.
+ * @param signatureBlock the mailbox's, as it is now: one that was changed meanwhile stays in the text.
+ * @returns the text without what was added below it.
+ */
+export function authoredText(text: string, signatureBlock: string | null): string {
+  const signature = normalizeNewlines(signatureBlock ?? "").trim();
+  const additions = [...(signature === "" ? [] : [`\n\n${SIGNATURE_DELIMITER}\n${signature}`]), AI_DISCLOSURE_SENTENCE];
+  return additions.reduce(
+    (rest, addition) => (rest.endsWith(addition) ? trimEndOf(rest.slice(0, -addition.length), "\n") : rest),
+    text,
+  );
+}

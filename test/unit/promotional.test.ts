@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { authoredText, finishBodies } from "../../src/mail/finished-body.ts";
 import {
   BULK_RECIPIENTS,
   type CategoryFacts,
@@ -79,6 +80,23 @@ describe("the words of one mailing", () => {
     const two = wordDigests({ subject: "OFFER 18", text: "Dear Bo,\r\n\r\nbuy  5 for 20 EUR" });
     expect(two).toEqual(one);
     expect(wordDigests({ subject: "Offer", text: "Dear Ana,\n\nsomething else" })[1]).not.toBe(one[1]);
+  });
+
+  test("are the author's: what the mailbox adds to all of its mail makes no two mails alike", () => {
+    const additions = { signature_block: "Shop\r\nMain Street 1", ai_disclosure: true };
+    const bodyOf = (text: string) => {
+      const finished = finishBodies({ text, html: null }, additions);
+      return authoredText(finished.text, additions.signature_block);
+    };
+    expect([bodyOf("Your parcel left."), bodyOf("Dear Ana,\n\nbuy\n")]).toEqual([
+      "Your parcel left.",
+      "Dear Ana,\n\nbuy",
+    ]);
+    const [one, two] = ["Your parcel left.", "Your room is booked."].map((text) =>
+      wordDigests({ subject: "", text: bodyOf(text) }),
+    );
+    expect(one).toHaveLength(1);
+    expect(one).not.toEqual(two);
   });
 
   test("are none where nothing is said", () => {
