@@ -1,4 +1,5 @@
 import { type Issue, Refused } from "../errors.ts";
+import { readAtMost } from "./bounded-body.ts";
 
 /** What a request may weigh, and what no JSON value in it may hold. Each limit has a reason. */
 
@@ -8,26 +9,6 @@ export const MAX_JSON_OCTETS = 14 * 1024 * 1024;
 export const MAX_JSON_DEPTH = 32;
 /** More than a person reads. */
 export const MAX_ISSUES = 20;
-
-function tooLarge(): Refused {
-  return new Refused("too_large", "The body is larger than 14 MiB.");
-}
-
-async function readOctets(stream: ReadableStream<Uint8Array>): Promise<Uint8Array> {
-  const reader = stream.getReader();
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return Buffer.concat(chunks, size);
-    size += value.byteLength;
-    if (size > MAX_JSON_OCTETS) {
-      await reader.cancel();
-      throw tooLarge();
-    }
-    chunks.push(value);
-  }
-}
 
 /** JSON and nothing else (RFC 8259): `application/json`, with or without parameters. */
 function isJson(contentType: string | null): boolean {
@@ -40,9 +21,8 @@ function isJson(contentType: string | null): boolean {
  * @throws {Refused} `too_large`, before all of it is read; `unsupported_media_type`; `malformed_json`.
  */
 export async function readJsonBody(request: Request): Promise<unknown> {
-  const declared = Number(request.headers.get("content-length") ?? "");
-  if (declared > MAX_JSON_OCTETS) throw tooLarge();
-  const octets = request.body === null ? new Uint8Array() : await readOctets(request.body);
+  const octets = await readAtMost(request, MAX_JSON_OCTETS);
+  if (octets === null) throw new Refused("too_large", "The body is larger than 14 MiB.");
   if (octets.byteLength === 0) return undefined;
   if (!isJson(request.headers.get("content-type"))) {
     throw new Refused("unsupported_media_type", "The body must be JSON, sent with Content-Type: application/json.");

@@ -13,6 +13,7 @@ import {
   UnsubscribePage,
 } from "../pages/unsubscribe/page.tsx";
 import { pageHeaders } from "./approve/headers.ts";
+import { readAtMost } from "./bounded-body.ts";
 import { limitRate } from "./rate-limit.ts";
 import type { AppEnvironment } from "./serve.ts";
 
@@ -54,22 +55,11 @@ async function openPage(c: Door): Promise<Response> {
 
 /** @returns the fields of a small form, urlencoded or multipart (RFC 8058 §3.2); null for anything else. */
 async function fieldsOf(request: Request): Promise<FormData | null> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  const reader = request.body?.getReader();
-  while (reader) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    size += value.byteLength;
-    if (size > LARGEST_FORM) {
-      await reader.cancel();
-      return null;
-    }
-    chunks.push(value);
-  }
+  const body = await readAtMost(request, LARGEST_FORM);
+  if (body === null) return null;
   const type = request.headers.get("Content-Type") ?? "";
   try {
-    return await new Response(Buffer.concat(chunks), { headers: { "Content-Type": type } }).formData();
+    return await new Response(body, { headers: { "Content-Type": type } }).formData();
   } catch {
     // Whoever sends no form asks for nothing; the page says so.
     return null;

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { comparableAddress } from "./address.ts";
 import type { DeliveryReport, DsnAction } from "./delivery-report.ts";
+import { responseLine } from "./transports/response-line.ts";
 
 /** What became of one recipient's copy, as the provider tells it. */
 export type ProviderEventKind = "delivered" | "deferred" | "bounced" | "failed" | "rejected" | "complained";
@@ -29,7 +30,6 @@ export interface ProviderEvent {
 const PREFIX = "cf.email.sending.message.";
 const KINDS = ["delivered", "deferred", "bounced", "failed", "rejected", "complained"] as const;
 const SCHEMA_VERSION = 1;
-const MAX_RESPONSE = 500;
 
 /** An id or an address: nothing that is longer is one of ours. */
 const name = z.string().min(1).max(998);
@@ -53,17 +53,9 @@ const eventShape = z.object({
 });
 type Payload = z.infer<typeof eventShape>["payload"];
 
-function oneLine(text: string): string {
-  return text
-    .replace(/[\s\p{Cc}]+/gu, " ")
-    .trim()
-    .slice(0, MAX_RESPONSE)
-    .toWellFormed();
-}
-
 function responseOf({ delivery, bounce, failure, rejection, complaint }: Payload): string {
   const rejected = [rejection?.reason, rejection?.detail].filter(Boolean).join(": ");
-  return oneLine(delivery?.smtpResponse || bounce?.reason || rejected || failure?.reason || complaint?.type || "");
+  return responseLine(delivery?.smtpResponse || bounce?.reason || rejected || failure?.reason || complaint?.type || "");
 }
 
 /** Whatever is not called hard may pass: only what is final may suppress an address. */

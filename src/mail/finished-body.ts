@@ -16,7 +16,8 @@ export function normalizeNewlines(text: string): string {
   return text.replace(/\r\n?/g, "\n");
 }
 
-function escapeHtml(text: string): string {
+/** @returns plain text as HTML that shows it, in an element or in a quoted attribute. */
+export function escapeHtml(text: string): string {
   return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/"/g, "&quot;");
 }
 

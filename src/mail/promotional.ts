@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type Bodies, normalizeNewlines } from "./finished-body.ts";
+import { type Bodies, escapeHtml, normalizeNewlines } from "./finished-body.ts";
 import { trimEndOf } from "./trim.ts";
 
 /**
@@ -84,10 +84,6 @@ export interface FooterFacts {
   /** Plain text of at most some lines. */
   postal_address: string;
   unsubscribe_url: string;
-}
-
-function escapeHtml(text: string): string {
-  return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/"/g, "&quot;");
 }
 
 /** @returns finished bodies with the footer below everything else: what a person who decides sees, and what is hashed. */

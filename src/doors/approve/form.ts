@@ -2,6 +2,7 @@ import { LONGEST_NOTE } from "../../pages/decision/form.tsx";
 import type { TypedEdit } from "../../pages/decision/typed-edit.ts";
 import type { KeptWords } from "../../pages/kept.tsx";
 import { withoutHidden } from "../../pages/misleading/characters.ts";
+import { readAtMost } from "../bounded-body.ts";
 
 /**
  * A body of 256 KiB takes six times as much where each octet is a line end, written `%0D%0A`; a note of 2,000 characters takes
@@ -42,25 +43,6 @@ export function isFromOurPage(request: Request, publicUrl: string): boolean {
   const origin = request.headers.get("Origin");
   if (origin === null || origin === "null") return true;
   return origin === new URL(publicUrl).origin || origin === new URL(request.url).origin;
-}
-
-/** @returns the body's bytes, or null once there are more than `limit`; the rest is not read. */
-async function readAtMost(request: Request, limit: number): Promise<Uint8Array | null> {
-  if (Number(request.headers.get("Content-Length") ?? 0) > limit) return null;
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  const reader = request.body?.getReader();
-  while (reader) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    size += value.byteLength;
-    if (size > limit) {
-      await reader.cancel();
-      return null;
-    }
-    chunks.push(value);
-  }
-  return Buffer.concat(chunks);
 }
 
 /** @returns the fields of a form that a page of ours sent, or null if its body is larger than `limit` bytes. */

@@ -1,4 +1,5 @@
 import { cloudflareProblem } from "./cloudflare-rules.ts";
+import { responseLine } from "./response-line.ts";
 import { abortOf } from "./smtp-session.ts";
 import type { RecipientOutcome, Transport } from "./transport.ts";
 
@@ -25,13 +26,12 @@ const FINAL_CODES: ReadonlySet<string> = new Set([
   "E_HEADERS_TOO_MANY",
 ]);
 
-const MAX_RESPONSE = 500;
 const OUT_OF_TIME = { outcome: "deferred", code: null, response: "No time was left for this recipient" } as const;
 
 function failed(recipient: string, error: unknown): RecipientOutcome {
   const text = error instanceof Error ? error.message : String(error);
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  const response = `${code} ${text}`.replace(/\s+/g, " ").trim().slice(0, MAX_RESPONSE);
+  const response = responseLine(`${code} ${text}`);
   return { recipient, outcome: FINAL_CODES.has(code) ? "refused" : "deferred", code: null, response };
 }
 
@@ -45,7 +45,7 @@ async function sendOne(
   try {
     signal.throwIfAborted();
     const { messageId } = await Promise.race([binding.send(message), abortOf(signal)]);
-    const response = `accepted as ${messageId}`.slice(0, MAX_RESPONSE);
+    const response = responseLine(`accepted as ${messageId}`);
     return { recipient, outcome: "accepted", code: null, response, provider_id: messageId };
   } catch (error) {
     return signal.aborted ? { recipient, ...OUT_OF_TIME } : failed(recipient, error);

@@ -1,3 +1,4 @@
+import { responseLine } from "./response-line.ts";
 import { type RelayAccount, SmtpConversation, type SmtpFailure, type Transaction } from "./smtp-conversation.ts";
 import type { Connect } from "./smtp-session.ts";
 import { type Envelope, type RecipientOutcome, recipientsBySender, type Transport } from "./transport.ts";
@@ -13,7 +14,6 @@ const ABOUT_THE_MESSAGE: ReadonlySet<string> = new Set(["MAIL FROM", "RCPT TO", 
 const ABOUT_THE_SESSION: ReadonlySet<number> = new Set([500, 502, 503, 530, 534, 535, 538]);
 /** Printable ASCII without what ends a path; anything else would be another command, or need SMTPUTF8. */
 const PATH = /^[\x20-\x3b\x3d\x3f-\x7e]+$/;
-const MAX_RESPONSE = 500;
 
 /** The message has octets that this relay cannot be given. Like a size over its limit, no retry changes that. */
 class EightBitRefused extends Error {
@@ -24,13 +24,6 @@ class EightBitRefused extends Error {
     super("The relay takes no octets above 127 (8BITMIME), and this message has some");
     this.name = "EightBitRefused";
   }
-}
-
-function oneLine(text: string): string {
-  return text
-    .replace(/[\s\p{Cc}]+/gu, " ")
-    .trim()
-    .slice(0, MAX_RESPONSE);
 }
 
 function isFinal(failure: SmtpFailure): boolean {
@@ -44,7 +37,7 @@ function isFinal(failure: SmtpFailure): boolean {
 function outcomeOf(failure: SmtpFailure): Omit<RecipientOutcome, "recipient"> {
   const code = failure.responseCode ?? null;
   const final = isFinal(failure);
-  return { outcome: final ? "refused" : "deferred", code, response: oneLine(failure.response ?? failure.message) };
+  return { outcome: final ? "refused" : "deferred", code, response: responseLine(failure.response ?? failure.message) };
 }
 
 function failureOf(error: unknown): SmtpFailure {
@@ -87,7 +80,7 @@ async function attempt(
     if (transaction.use8BitMime && !conversation.takes_8_bit) throw new EightBitRefused();
     const reply = await conversation.transmit(transaction, raw);
     const code = Number(/^\d{3}/.exec(reply)?.[0] ?? 250);
-    answer(answers, transaction, { outcome: "accepted", code, response: oneLine(reply) });
+    answer(answers, transaction, { outcome: "accepted", code, response: responseLine(reply) });
     return null;
   } catch (error) {
     const failure = failureOf(error);
