@@ -9,6 +9,7 @@ import type { HeaderForm } from "../../src/identity/verdict.ts";
 import { randomBytes } from "../../src/ids.ts";
 import type { DkimSigningKey } from "../../src/mail/dkim-sign.ts";
 import type { MessageContent } from "../../src/mail/message.ts";
+import { stricter } from "../../src/oversight/modes.ts";
 import { domainSigningKeyOf, openIdentityKey } from "../../src/store/identity-keys.ts";
 import type { SealedIdentityKey } from "../tenant-rpc.ts";
 import type { MailboxBase } from "./base.ts";
@@ -123,7 +124,8 @@ function signatureHeader({ headers }: WrittenIdentity): string {
 
 /**
  * In which mode it leaves, and who allowed it as it is now. Nothing rests on a decision that is void: it leaves by what mode and
- * rules say now, or it would have been taken back.
+ * rules say now, or it would have been taken back. So does what nobody decided on, but it is never said to have had more rope than
+ * the mode gave that let it go.
  */
 function standing(
   box: MailboxBase,
@@ -133,9 +135,9 @@ function standing(
   if (decision && !decision.void) {
     return { oversight_mode: mode, approval_ref: decision.approval_ref, approval_kind: decision.kind };
   }
-  const verdict = decision ? box.verdictNow(message) : outboundOf(message).verdict;
-  const { ref = null, kind = null } = verdict.approval ?? {};
-  return { oversight_mode: decision ? verdict.mode : mode, approval_ref: ref, approval_kind: kind };
+  const now = box.verdictNow(message);
+  const { ref = null, kind = null } = (decision ? now : outboundOf(message).verdict).approval ?? {};
+  return { oversight_mode: decision ? now.mode : stricter(mode, now.mode), approval_ref: ref, approval_kind: kind };
 }
 
 function basisOf(box: MailboxBase, message: Message): IdentityBasis {

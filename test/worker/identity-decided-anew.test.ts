@@ -70,6 +70,27 @@ describe("a message that was taken back when some had it already", () => {
     expect(receipt.payload).toMatchObject({ oversight_mode: "gated_send", approval_ref });
   });
 
+  test.each([
+    ["tightened", "autonomous", "monitored"],
+    ["loosened", "monitored", "autonomous"],
+  ] as const)("that leaves by itself once the mailbox was %s names the stricter mode", async (_what, before, after) => {
+    const box = await makeMailbox({ oversight_mode: before });
+    const later = outside("once-451");
+    const { id } = unwrap(await box.stub.submit(box.agent, submission(box, to(later))));
+    await runAlarm(box);
+    expect(await status(box, id)).toBe("queued");
+    const change = { oversight_mode: after };
+    if (before === "autonomous") unwrap(await box.stub.update(box.admin, change, null));
+    else await loosen(box, change);
+    await advanceClock(box, backoff(1) + 60_000);
+    await runAlarm(box);
+    expect(await status(box, id)).toBe("sent");
+    expect(await newestAt(box, later)).toMatchObject({
+      verified: true,
+      agent_metadata: { oversight_mode: "monitored", approval_ref: null },
+    });
+  });
+
   test("verifies as its approver changed it", async () => {
     const person = somebody("ana");
     const box = await decidedBy([person], { oversight_mode: "autonomous" });
