@@ -487,7 +487,7 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
     options = { remembered_only: false },
   ): Promise<DomainIntelligence | null> {
     if (!look_up || this.whyNotAdmitted(caller, ["send"])) return null;
-    return lookUpRecipients(this, caller, find(), options);
+    return lookUpRecipients(this, { actor: actorOf(caller), test: caller.test }, find(), options);
   }
 
   private withMessage<T>(

@@ -1,3 +1,4 @@
+import type { Actor } from "../../src/audit/entry.ts";
 import type { Env } from "../../src/env.ts";
 import { accepted, type Outcome } from "../../src/errors.ts";
 import { askableDomain, askableDomains, type DomainIntelligence } from "../../src/intelligence/domain-facts.ts";
@@ -11,9 +12,11 @@ import { dnsOverHttps } from "../../src/mail/dns-over-https.ts";
 import type { DomainReport, IntelligenceView } from "../../src/operations/shapes.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
 import { factStore, projectKnownDomain } from "../../src/store/domain-intelligence.ts";
+import { SYSTEM } from "../ledger.ts";
 import type { Timer } from "../timers.ts";
 import { actorOf, type MailboxBase } from "./base.ts";
 import type { OutboundRecord } from "./message-record.ts";
+import { type Message, outboundOf } from "./messages.ts";
 import { type Permit, permitted } from "./permits.ts";
 
 /** Looks up the domains that mail goes to. No query leaves for what the mode denies, and before a human decided only for registrable names. */
@@ -49,7 +52,7 @@ function storeOf(box: MailboxBase): FactStore {
   return store;
 }
 
-function lookUpFor(box: MailboxBase, caller: Caller, sources: readonly Source[], remembered_only: boolean): LookUp {
+function lookUpFor(box: MailboxBase, actor: Actor, sources: readonly Source[], remembered_only: boolean): LookUp {
   const env = box.environment();
   return {
     sources,
@@ -57,16 +60,16 @@ function lookUpFor(box: MailboxBase, caller: Caller, sources: readonly Source[],
     store: storeOf(box),
     now: () => box.now(),
     budget: budgetOf(env),
-    noteNewNames: (names) => recordNames(box, caller, names),
+    noteNewNames: (names) => recordNames(box, actor, names),
     remembered_only,
   };
 }
 
 /** Which names are asked for that never were, written down before the first query leaves. */
-function recordNames(box: MailboxBase, caller: Caller, names: readonly string[]): void {
+function recordNames(box: MailboxBase, actor: Actor, names: readonly string[]): void {
   box.commit(() =>
     box.record({
-      actor: actorOf(caller),
+      actor,
       action: "domains.looked_up",
       detail: { new_names: names.length },
       personal: { names },
@@ -76,19 +79,20 @@ function recordNames(box: MailboxBase, caller: Caller, names: readonly string[])
 
 /**
  * Looks up the registrable domains of recipients. What a test key sends never leaves, and neither does a query about it.
+ * @param who for whom, as the audit log names them, and whether that is a test key.
  * @param options `remembered_only`: nothing is asked, as for a dry run.
  * @returns null where there is nobody to look up.
  */
 export async function lookUpRecipients(
   box: MailboxBase,
-  caller: Caller,
+  { actor, test }: { actor: Actor; test: boolean },
   recipients: readonly string[],
   { remembered_only }: { remembered_only: boolean },
 ): Promise<DomainIntelligence | null> {
   const domains = askableDomains(recipients.map(domainOf));
   if (domains.length === 0) return null;
   const sources = sourcesOf(box.environment());
-  return lookUpDomains(domains, lookUpFor(box, caller, sources, remembered_only || caller.test));
+  return lookUpDomains(domains, lookUpFor(box, actor, sources, remembered_only || test));
 }
 
 /** @returns recipients' domains with what this mailbox knows of them and what was looked up. */
@@ -137,6 +141,25 @@ export interface DomainCheck {
   registrable: string;
 }
 
+/**
+ * Looks up anew for a scheduled message whose time has come: what was known when it was written may be a year old.
+ * @returns what keeps it in the message as it is by then; one that was edited meanwhile was looked up with its edit.
+ */
+export async function lookUpWhenDue(box: MailboxBase, message: Message): Promise<(current: Message) => void> {
+  const { content_hash, intelligence: earlier, test } = outboundOf(message);
+  // A person who decided saw what was known; what is refused anyway needs nothing.
+  const isOpen = message.status === "scheduled" && message.record.decision === null && earlier !== undefined;
+  if (!isOpen || box.verdictAtDue(message).verdict === "deny") return () => {};
+  const { to, cc, bcc } = message.record;
+  const recipients = [...to, ...cc, ...bcc].map(({ address }) => address);
+  const intelligence = await lookUpRecipients(box, { actor: SYSTEM, test }, recipients, { remembered_only: false });
+  return (current) => {
+    const outbound = outboundOf(current);
+    if (!intelligence || outbound.content_hash !== content_hash) return;
+    Object.assign(outbound, { intelligence, domain_risk: domainRisk(box, recipients, intelligence) });
+  };
+}
+
 /** Lets a caller look up one domain, or says why not. The approval is used up here, before anything leaves. */
 export function permitCheck(box: MailboxBase, caller: Caller, domain: string): Outcome<DomainCheck> {
   const registrable = askableDomain(domain) ?? domain;
@@ -157,7 +180,7 @@ export async function checkDomain(
 ): Promise<DomainReport> {
   const look = (name: string, sources: readonly Source[]) =>
     // The entry of the check has the name already.
-    lookUpDomains([name], { ...lookUpFor(box, caller, sources, caller.test), noteNewNames: () => {} });
+    lookUpDomains([name], { ...lookUpFor(box, actorOf(caller), sources, caller.test), noteNewNames: () => {} });
   const [intelligence, exact] = await Promise.all([
     look(registrable, sourcesOf(box.environment())),
     registrable === domain ? null : look(domain, mailServerSource()),

@@ -4,7 +4,7 @@ import type { Email, IntelligenceView, PendingItem, SendAnswer } from "../../src
 import { domainName, setZones } from "../support/domain-zones.ts";
 import { call, keyOf, makeTenant, type TestTenant } from "../support/door-harness.ts";
 import { askedUnder, BLOCKLIST, honestDomain, setRegistrations } from "../support/looked-up.ts";
-import { chainOf, inObject, type TestMailbox } from "../support/mailbox-harness.ts";
+import { advanceClock, chainOf, inObject, runAlarm, type TestMailbox } from "../support/mailbox-harness.ts";
 
 /** What is known of recipients' domains before a message is judged: by the doors, against real DNS and RDAP. */
 
@@ -156,6 +156,50 @@ test("an edit to other recipients is looked up before it is judged", async () =>
   });
   expect(edited.status, JSON.stringify(edited.body)).toBe(200);
   expect(of(edited.body).domains.map(({ domain }) => domain)).toEqual([second]);
+});
+
+describe("a scheduled message", () => {
+  /** Scheduled for tomorrow to a domain that is honest today, in a mailbox that holds what is risky. */
+  async function scheduled(gate_timing: "gate_first" | "schedule_first", mode: "autonomous" | "gated_send") {
+    const domain = domainName();
+    await honestDomain(domain);
+    const tenant = await makeTenant([mode]);
+    const policy = { method: "PUT", key: keyOf(tenant, "admin"), json: { risk_hold: 0.5 } };
+    expect((await call(`/v1/mailboxes/${tenant.mailbox.id}/policy`, policy)).status).toBe(200);
+    const send_at = new Date(Date.now() + 24 * 3600_000).toISOString();
+    const answer = await sent(tenant, `ana@${domain}`, { send_at, gate_timing });
+    return { tenant, answer, box: boxOf(tenant), domain };
+  }
+
+  /** The domain comes onto a blocklist, a day passes, and what the look-ups came to is forgotten. */
+  async function aDayLater(box: TestMailbox, domain: string): Promise<void> {
+    await setZones({ [`${domain}.${BLOCKLIST}`]: { A: ["127.0.1.4"] } });
+    await advanceClock(box, 25 * 3600_000);
+    await runAlarm(box);
+    await inObject(box, (object) => object.settled());
+  }
+
+  test("is looked up anew when its time has come, and held by what is known then", async () => {
+    const { tenant, answer, box, domain } = await scheduled("schedule_first", "autonomous");
+    expect(answer).toMatchObject({ status: "scheduled" });
+    await aDayLater(box, domain);
+    const read = await call<Email>(`/v1/emails/${answer.id}`, { key: keyOf(tenant, "agent") });
+    expect(read.body).toMatchObject({ status: "pending_send_approval" });
+    expect(read.body.domain_intelligence?.reasons.map(({ reason }) => reason)).toContain("blocklisted");
+  });
+
+  test("that a person has allowed leaves as they allowed it", async () => {
+    const { tenant, answer, box, domain } = await scheduled("gate_first", "gated_send");
+    const key = keyOf(tenant, "oversight");
+    await call(`/v1/oversight/pending/${answer.pending_id}`, { key });
+    const json = { email_id: answer.id, decision: "approve" };
+    expect((await call("/v1/oversight/decide", { key, json })).status).toBe(200);
+    const before = await askedUnder(`${domain}.${BLOCKLIST}`);
+    await aDayLater(box, domain);
+    const read = await call<Email>(`/v1/emails/${answer.id}`, { key: keyOf(tenant, "agent") });
+    expect(["queued", "sent"]).toContain(read.body.status);
+    expect(await askedUnder(`${domain}.${BLOCKLIST}`)).toEqual(before);
+  });
 });
 
 test("a draft is looked up when it is sent, not before", async () => {
