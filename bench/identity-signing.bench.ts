@@ -24,12 +24,12 @@ test("signing with an identity", async () => {
   const box = await makeMailbox();
   const text = "The quick brown fox jumps over the lazy dog.\n".repeat(180);
   const { id } = unwrap(await box.stub.submit(box.agent, submission(box, { text, html: `<p>${text}</p>` })));
-  const { identity_key } = await env.TENANT.getByName(box.mailbox.tenant_id).admitDelivery(null);
+  const { identity_key, checkpoint } = await env.TENANT.getByName(box.mailbox.tenant_id).admitDelivery(null);
   await inObject(box, async (object) => {
     const message = object.messages.get(id);
     const content = contentOf(message, object.messages.bodies(message.seq));
     const dkimKeys = await signingKeysOf(env.DB, env, env.MAIL_DOMAIN);
-    const input = { content, identityKey: identity_key, dkimKeys, preserves_bytes: true };
+    const input = { content, identityKey: identity_key, dkimKeys, checkpoint, preserves_bytes: true };
     const deliver = async (isSigned: boolean) => {
       const identity = isSigned ? identityOfAttempt(object, message, input) : { headers: [], date: new Date() };
       const composed = await composeMessage({

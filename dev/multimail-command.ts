@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import type { ExportVerdict } from "../src/audit/verify-export.ts";
 import type { HeaderVerdict, MessageVerdict } from "../src/identity/verdict.ts";
 
 /** The command line `multimail`, as people run it who check mail. */
@@ -14,11 +15,21 @@ export interface CommandVerdict extends Pick<MessageVerdict, "verified" | "reaso
   key: Pick<HeaderVerdict, "kid" | "fingerprint"> | null;
 }
 
-const run = promisify(execFile);
+const execute = promisify(execFile);
 
 /** @returns whether the program ended with 1: a message is not verified, which is an answer. */
 function isAnswer(error: unknown): error is { stdout: string } {
   return error instanceof Error && "code" in error && error.code === 1 && "stdout" in error && error.stdout !== "";
+}
+
+async function run(command: string, words: readonly string[]): Promise<string> {
+  const { stdout } = await execute(process.execPath, [PROGRAM, command, ...words, "--json"], {
+    maxBuffer: MAX_OUTPUT,
+  }).catch((error: unknown) => {
+    if (isAnswer(error)) return error;
+    throw error;
+  });
+  return stdout.trim();
 }
 
 /**
@@ -28,14 +39,14 @@ function isAnswer(error: unknown): error is { stdout: string } {
  * @throws Error if the call or a file cannot be read.
  */
 export async function multimailVerify(...words: string[]): Promise<CommandVerdict[]> {
-  const { stdout } = await run(process.execPath, [PROGRAM, "verify", ...words, "--json"], {
-    maxBuffer: MAX_OUTPUT,
-  }).catch((error: unknown) => {
-    if (isAnswer(error)) return error;
-    throw error;
-  });
-  return stdout
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line));
+  return (await run("verify", words)).split("\n").map((line) => JSON.parse(line));
+}
+
+/**
+ * Runs `multimail verify-audit`.
+ * @param words the export and options, as on the command line.
+ * @returns what it says of the export. @throws Error if the call or a file cannot be read.
+ */
+export async function multimailVerifyAudit(...words: string[]): Promise<ExportVerdict> {
+  return JSON.parse(await run("verify-audit", words));
 }

@@ -16,7 +16,7 @@ export interface ResealTools {
   pause(ms: number): Promise<void>;
 }
 
-const KINDS = ["domains", "dkim_keys", "identity_keys", "data_keys"] as const;
+const KINDS = ["domains", "dkim_keys", "identity_keys", "data_keys", "log_keys"] as const;
 type Counts = Record<(typeof KINDS)[number], number>;
 
 interface Step {
@@ -67,12 +67,12 @@ function total(counts: Counts): number {
   return KINDS.reduce((sum, kind) => sum + counts[kind], 0);
 }
 
-function words({ domains, dkim_keys, identity_keys, data_keys }: Counts): string {
-  return `${domains} domains, ${dkim_keys} DKIM keys, ${identity_keys} identity keys, ${data_keys} data keys`;
+function words({ domains, dkim_keys, identity_keys, data_keys, log_keys }: Counts): string {
+  return `${domains} domains, ${dkim_keys} DKIM keys, ${identity_keys} identity keys, ${data_keys} data keys, ${log_keys} log keys`;
 }
 
 async function walk(tools: ResealTools): Promise<{ resealed: Counts; unreadable: number }> {
-  const resealed: Counts = { domains: 0, dkim_keys: 0, identity_keys: 0, data_keys: 0 };
+  const resealed: Counts = { domains: 0, dkim_keys: 0, identity_keys: 0, data_keys: 0, log_keys: 0 };
   let unreadable = 0;
   let cursor: string | null = null;
   for (let steps = 1; ; steps++) {

@@ -7,7 +7,7 @@ import { z } from "zod";
 import { dnsOverHttps } from "../src/mail/dns-over-https.ts";
 import { type Email, emailShape, emailSummaryShape, type Mailbox, sendAnswerShape } from "../src/operations/shapes.ts";
 import { type Api, apiOf, errorCode } from "./api.ts";
-import { auditLogOf, tamperedWith, verifyChain } from "./audit-log.ts";
+import { auditorVerifies } from "./audit-story.ts";
 import { decideOn, linkIn, openPage } from "./decision-page.ts";
 import { multimailVerify } from "./multimail-command.ts";
 import { type KeptMail, mailTo } from "./outbox.ts";
@@ -64,8 +64,8 @@ async function agentTriesToDecide({ agent, transcript }: Story, emailId: string)
   transcript.check("the message still waits", status === "pending_send_approval", status);
 }
 
-/** @returns the decision link, as the approver finds it in the mail. */
-async function approverIsNotified({ world, order, transcript }: Story): Promise<string> {
+/** @returns the decision link, as the approver finds it in the mail, and the mail's text. */
+async function approverIsNotified({ world, order, transcript }: Story): Promise<{ link: string; mailText: string }> {
   transcript.step("3. The approver gets a mail");
   const notice = await until("the notification", async () =>
     (await mailTo(world.outbox_dir, world.approver_email)).find(({ parsed }) => parsed.text?.includes(order)),
@@ -74,7 +74,7 @@ async function approverIsNotified({ world, order, transcript }: Story): Promise<
   transcript.check("it has a text and an HTML form", Boolean(notice.parsed.text && notice.parsed.html));
   const link = linkIn(notice.parsed.text ?? "", world.base_url);
   transcript.check("both carry the same link", notice.parsed.html?.includes(link) === true);
-  return link;
+  return { link, mailText: notice.parsed.text ?? "" };
 }
 
 async function scannerFollowsTheLink(
@@ -250,37 +250,6 @@ async function forgeryComesIn(story: Story, delivered: KeptMail): Promise<string
   return email.id;
 }
 
-/** @param emailIds every message of the story. */
-async function recordVerifies({ admin, mailbox, transcript }: Story, emailIds: string[]): Promise<void> {
-  transcript.step("11. The audit log of all this");
-  // Entries reach the log that is read here within a second of what they record.
-  const entries = await until("the story's end in the audit log", async () => {
-    const log = await auditLogOf(admin, mailbox.id);
-    return emailIds.every((id) => log.some(({ resource }) => resource.id === id)) ? log : null;
-  });
-  for (const { seq, at, actor, action, hash } of entries) {
-    transcript.tell(
-      `${String(seq).padStart(3)}  ${at}  ${actor.type.padEnd(6)} ${action.padEnd(28)} ${hash.slice(0, 12)}…`,
-    );
-  }
-  transcript.check(
-    `all ${entries.length} entries verify: gapless, chained, each hash right`,
-    verifyChain(entries) === null,
-  );
-  const faults = entries.map((_entry, index) => verifyChain(tamperedWith(entries, index)));
-  transcript.check(
-    "a change of any one of them would show",
-    faults.every((fault) => fault !== null),
-  );
-  const done = entries.filter(({ resource }) => resource.id === emailIds[0]);
-  const by = (action: string) => done.find((entry) => entry.action === action)?.actor.type;
-  transcript.check(
-    "they say that an agent's mail was held and a human approved it",
-    by("message.held") === "agent" && by("decision.approved") === "human",
-    done.map(({ action, actor }) => `${action} by ${actor.type}`),
-  );
-}
-
 /** Plays the whole story in `world`; what it checks ends in `transcript`. @throws Error if it cannot go on. */
 export async function playStory(
   world: World,
@@ -301,12 +270,12 @@ export async function playStory(
   };
   const emailId = await agentSends(story);
   await agentTriesToDecide(story, emailId);
-  const link = await approverIsNotified(story);
+  const { link, mailText } = await approverIsNotified(story);
   await scannerFollowsTheLink(story, link, emailId);
   await approverApproves(story, link, emailId);
   const delivered = await mailLeavesSigned(story);
   await anyoneVerifies(story, delivered);
   const replyId = await replyComesIn(story, delivered, emailId);
   const forgeryId = await forgeryComesIn(story, delivered);
-  await recordVerifies(story, [emailId, replyId, forgeryId]);
+  await auditorVerifies(story, { mailbox, emailIds: [emailId, replyId, forgeryId], mailText });
 }

@@ -25,7 +25,10 @@ import type { Mode } from "../src/oversight/modes.ts";
 import type { Policy } from "../src/oversight/rules/policy-type.ts";
 import type { Status } from "../src/oversight/statuses.ts";
 import type { ResealedPage, ResealRequest } from "../src/store/resealing.ts";
+import type { ContactErasure, ErasurePosition, ErasureSteps } from "./contact-erasure.ts";
 import type { DecisionItem, EditedBody, LinkView, PersonDecision } from "./decision-items.ts";
+import type { LogRpc } from "./log-rpc.ts";
+import type { OpenedRecord, RecordQuestion, RecordReader } from "./mailbox/email-record.ts";
 import type { Original } from "./mailbox/forward-original.ts";
 
 export type {
@@ -46,17 +49,20 @@ export type {
  * itself, whatever a door checked before; an id that is not this mailbox's, or a mailbox of another tenant, is `not_found`.
  * A method that returned has committed; audit entries reach D1 within a second afterwards.
  */
-export interface MailboxRpc {
+export interface MailboxRpc extends LogRpc {
   /** Makes the mailbox. Its address is reserved in D1 before. Repeating it with the same settings answers the same. */
   create(caller: Caller, settings: Mailbox): Promise<Outcome<Mailbox>>;
+  /** Its settings, for whatever a call needs of them. What the caller itself is told goes through `readSettings`. */
   describe(caller: Caller): Promise<Outcome<Mailbox>>;
+  /** Its settings, and an entry that says who read them. */
+  readSettings(caller: Caller): Promise<Outcome<Mailbox>>;
   /**
    * Changes settings. Tightening is immediate and takes back what was not yet handed to the transport. A change that loosens
    * changes nothing and answers `needs_approval`, unless `approvedWords` are exactly what it gives away now.
    */
   update(caller: Caller, change: MailboxChange, approvedWords: string | null): Promise<Outcome<UpdateAnswer>>;
   submit(caller: Caller, submission: Submission): Promise<Outcome<SendAnswer>>;
-  /** What a submission would meet. Stores nothing and writes nothing. */
+  /** What a submission would meet. Stores nothing of it; an entry says that it was asked. */
   judge(caller: Caller, submission: Submission): Promise<Outcome<DryRun>>;
   /** Changes a message that has not left: a new verdict, and every approval is void. */
   edit(caller: Caller, emailId: string, change: MessageChange): Promise<Outcome<SendAnswer>>;
@@ -169,6 +175,13 @@ export interface MailboxRpc {
   takeReturned(returned: ReturnedMail): Promise<ReturnedOutcome>;
   /** Takes an event of the provider that delivered a message, as `takeReturned` takes a report; about a copy by its id there. */
   takeProviderEvent(event: ProviderEvent): Promise<ReturnedOutcome>;
+  /**
+   * Opens the record of a message for a key with `admin` or `oversight`, or a person who decides here, and writes that down. The
+   * newest checkpoint commits to that entry too; how far D1 has the log is in `drained`.
+   */
+  openRecord(reader: RecordReader, emailId: string): Promise<Outcome<OpenedRecord>>;
+  /** Shows entries to be in the tree of a size, for whoever may open records. Records nothing. */
+  proveRecord(reader: RecordReader, question: RecordQuestion): Promise<Outcome<string[][]>>;
   /** What the page of an unsubscribe link shows; null where it leads nowhere. Changes nothing. */
   openUnsubscribe(emailId: string, position: number | null): Promise<UnsubscribeView | null>;
   /**
@@ -176,10 +189,58 @@ export interface MailboxRpc {
    * Durable when it returns. @returns false where the link leads nowhere.
    */
   unsubscribe(emailId: string, whom: number | string): Promise<boolean>;
+  /**
+   * Erases a message and those that pass it on, once the operator allowed exactly that; what is erased already answers the same.
+   * `wrong_state` while one of them waits or is on its way; `legal_hold`.
+   */
+  erase(caller: Caller, emailId: string, approvedWords: string | null): Promise<Outcome<EraseAnswer>>;
+  /**
+   * A page of everything that the mailbox has, held mail too. That the operator allowed it is for the caller to have made sure; the
+   * first page is an audit entry.
+   * @param from as the page before gave it; null: from the beginning.
+   */
+  exportPage(caller: Caller, from: string | null): Promise<Outcome<MailboxExport>>;
+  /** What erasing a person from the account would touch here. For the tenant's object alone, as the next one; both are `not_found` to others. */
+  surveyContact(tenantId: string, address: string): Promise<Outcome<ContactSurvey>>;
+  /** Some steps of erasing a person. Repeating one is harmless. */
+  eraseContact(job: ContactErasure, from: ErasurePosition | null): Promise<Outcome<ErasureSteps>>;
   /** Brings a page of its data keys under the current MASTER_KEY. Repeating it is harmless. */
   reseal(request: ResealRequest): Promise<Outcome<ResealedPage>>;
   /** Answers if the object runs and its storage can be read; writes nothing, whatever the object's name. */
   ping(): Promise<true>;
+}
+
+/** What became of erasing a message; or what the operator has to allow first. */
+export type EraseAnswer =
+  /** `is_done`: nothing of it is left in R2 or D1 either; until then it is tried again. */
+  { erasure: { email_id: string; erased_at: string; is_done: boolean } } | { needs_approval: { change: string } };
+
+/** Where bytes lie in R2, and what they are. */
+export interface StoredFile {
+  kind: "raw" | "bodies" | "attachment" | "returned";
+  key: string;
+  name: string;
+}
+
+/** A page of an export. `item` is a line of it; the bytes of `files` follow. */
+export interface MailboxExport {
+  items: { item: Record<string, unknown>; files: StoredFile[] }[];
+  /** Null at the end. */
+  next: string | null;
+}
+
+/** What erasing a person would touch in one mailbox. */
+export interface ContactSurvey {
+  /** How many messages name the person in an address, the subject or the text. */
+  messages: number;
+  /** There are more than were counted. */
+  more: boolean;
+  /** Messages that name the person and wait, or are on their way. */
+  under_way: string[];
+  /** Where the address is something that works: in settings, the policy, or a template. */
+  in_service: string[];
+  /** The mailbox is under a legal hold. */
+  held: boolean;
 }
 
 /** A report about one recipient of a message, as it was read. */
@@ -234,6 +295,8 @@ export type MailboxChange = Partial<
     | "trusted_arc_sealers"
     | "oversight_keys_may_decide"
     | "is_active"
+    | "legal_hold"
+    | "content_retention"
   >
 >;
 

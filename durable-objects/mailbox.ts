@@ -23,17 +23,33 @@ import type { Policy } from "../src/oversight/rules/policy-type.ts";
 import { projectMailbox } from "../src/store/mailbox-projection.ts";
 import type { SendingTerms } from "../src/store/suppressions.ts";
 import { projectTemplate } from "../src/store/template-projection.ts";
+import type { ContactErasure, ErasurePosition, ErasureSteps } from "./contact-erasure.ts";
+import type { KeepingTerms } from "./ledger/retention.ts";
 import { SYSTEM } from "./ledger.ts";
+import { readAllowlist, readPolicy, readSettings, readTrackRecord } from "./mailbox/accesses.ts";
 import { cancel, mark, tag, untag } from "./mailbox/annotate.ts";
 import { ask, askAll } from "./mailbox/ask.ts";
-import { actorOf, MailboxBase, notFound } from "./mailbox/base.ts";
-import { forgetOldCounts, trackRecord } from "./mailbox/counts.ts";
+import { actorOf, MailboxBase, notFound, wrongState } from "./mailbox/base.ts";
+import { REPORT_CHECKPOINT, reportCheckpoint } from "./mailbox/checkpoints.ts";
+import { expireContent, RETENTION, scheduleRetention } from "./mailbox/content-retention.ts";
+import { forgetOldCounts } from "./mailbox/counts.ts";
 import { decideByKey } from "./mailbox/decide.ts";
 import { deliver } from "./mailbox/delivery.ts";
 import { deleteDraft, discardFile, listDrafts, readDraft, saveDraft } from "./mailbox/drafts.ts";
 import { sendDue } from "./mailbox/due.ts";
 import { editAsAuthor, recipientsAfterEdit } from "./mailbox/edit.ts";
+import {
+  type OpenedRecord,
+  openRecord,
+  proveRecord,
+  type RecordQuestion,
+  type RecordReader,
+} from "./mailbox/email-record.ts";
+import { eraseContact } from "./mailbox/erase-contact.ts";
+import { eraseEmail } from "./mailbox/erase-email.ts";
+import { ERASE, eraseByTimer } from "./mailbox/erase-store.ts";
 import { expirePending } from "./mailbox/expire.ts";
+import { exportPage } from "./mailbox/export.ts";
 import { FORWARD, forwardArrival } from "./mailbox/forward-arrivals.ts";
 import { originalFor } from "./mailbox/forward-original.ts";
 import { findItem } from "./mailbox/held-item.ts";
@@ -43,7 +59,7 @@ import type { Message } from "./mailbox/messages.ts";
 import { indexPending, indexPendingNow, isPending, withPatience } from "./mailbox/pending.ts";
 import { copyOverseer, notifyApprover, sendDigest, tellFallBack } from "./mailbox/people.ts";
 import { decideInSession, itemsFor, openItem } from "./mailbox/person-decisions.ts";
-import { allow, disallow, listAllowlist, setPolicy } from "./mailbox/policy-settings.ts";
+import { allow, disallow, setPolicy } from "./mailbox/policy-settings.ts";
 import { takeProviderEvent } from "./mailbox/provider-events.ts";
 import { attachment, identityReceipt, list, pendingItems, read, tags, thread } from "./mailbox/reading.ts";
 import { receive } from "./mailbox/receive.ts";
@@ -51,21 +67,26 @@ import { TROUBLE, takeReturned, tellTenant } from "./mailbox/returned-mail.ts";
 import { completeDraft, draftedSubmission, sendDraft } from "./mailbox/send-draft.ts";
 import { scopesFor, update } from "./mailbox/settings.ts";
 import { judgeSubmission, recipientsToLookUp, submit } from "./mailbox/submit.ts";
+import { surveyContact } from "./mailbox/survey-contact.ts";
 import { sweepStore } from "./mailbox/sweep.ts";
 import { takeBackLater } from "./mailbox/take-back.ts";
 import { readTemplates } from "./mailbox/template-list.ts";
 import { approvedTemplate, deleteTemplate, findTemplate, propose, readTemplate } from "./mailbox/templates.ts";
 import { termsFor } from "./mailbox/terms.ts";
+import { noteUnchanged } from "./mailbox/unchanged.ts";
 import { openUnsubscribe, unsubscribe } from "./mailbox/unsubscribe.ts";
 import { applyUpgrade, requestUpgrade } from "./mailbox/upgrades.ts";
 import { waitFor } from "./mailbox/wait-for.ts";
 import type {
+  ContactSurvey,
   DecisionItem,
   DecisionRequest,
   EmailPage,
+  EraseAnswer,
   InboxQuery,
   LinkView,
   MailboxChange,
+  MailboxExport,
   MailboxRpc,
   Mark,
   MessageChange,
@@ -101,6 +122,9 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
     "fell_back",
     "discard",
     "sweep",
+    ERASE,
+    RETENTION,
+    REPORT_CHECKPOINT,
     FORWARD,
     KNOWN_DOMAIN,
     TROUBLE,
@@ -122,6 +146,9 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
     template: (timer) => this.projectTemplate(timer.ref),
     discard: (timer) => discardFile(this, timer),
     sweep: () => this.sweep(),
+    [ERASE]: (timer) => eraseByTimer(this, timer),
+    [RETENTION]: (timer) => expireContent(this, timer),
+    [REPORT_CHECKPOINT]: (timer) => reportCheckpoint(this, timer),
     [FORWARD]: (timer) => forwardArrival(this, timer),
     [KNOWN_DOMAIN]: (timer) => tellKnownDomain(this, timer),
     [TROUBLE]: (timer) => tellTenant(this, timer),
@@ -140,12 +167,32 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
     if (timer.kind === "due" || timer.kind === "take_back") await this.indexIfTimed(timer.ref);
   }
 
+  checkpointMade(): void {
+    this.schedule(REPORT_CHECKPOINT, this.identity().log, this.now());
+  }
+
+  protected whyNotAuditor(caller: Caller): Refusal | null {
+    return this.whyNotAdmitted(caller, ["admin"]);
+  }
+
+  /** The account's terms; a mailbox can be held by itself. */
+  async keepingTerms(): Promise<KeepingTerms> {
+    const terms = await this.env.TENANT.getByName(this.identity().tenant_id).keepingTerms();
+    return { ...terms, legal_hold: terms.legal_hold || this.settings().legal_hold };
+  }
+
+  protected async witnesses(): Promise<readonly string[]> {
+    return this.env.TENANT.getByName(this.identity().tenant_id).witnessKeys();
+  }
+
   async create(caller: Caller, settings: Mailbox): Promise<Outcome<Mailbox>> {
     if (this.established) {
       const refusal = this.whyNotAdmitted(caller, ["admin"]);
       if (refusal) return { ok: false, refusal };
       const mine = this.settings();
-      return mine.id === settings.id ? accepted(mine) : refused("address_taken", "This mailbox number is in use.");
+      if (mine.id !== settings.id) return refused("address_taken", "This mailbox number is in use.");
+      noteUnchanged(this, caller, "mailbox.created");
+      return accepted(mine);
     }
     if (!caller.scopes.includes("admin") || caller.tenant_id !== settings.tenant_id) return notFound();
     this.commit(() => {
@@ -160,6 +207,7 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
       });
       this.schedule("project", settings.id, this.now());
       this.schedule("sweep", settings.id, this.now() + DAY);
+      scheduleRetention(this);
     });
     return accepted(settings);
   }
@@ -168,12 +216,16 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
     return this.serve(caller, ANYONE, () => accepted(this.settings()));
   }
 
+  async readSettings(caller: Caller): Promise<Outcome<Mailbox>> {
+    return this.serve(caller, ANYONE, () => readSettings(this, caller));
+  }
+
   async update(caller: Caller, change: MailboxChange, approvedWords: string | null): Promise<Outcome<UpdateAnswer>> {
     return this.serve(caller, scopesFor(change), () => update(this, caller, change, approvedWords));
   }
 
   async policy(caller: Caller): Promise<Outcome<Policy>> {
-    return this.serve(caller, ANYONE, () => accepted(this.rules()));
+    return this.serve(caller, ANYONE, () => readPolicy(this, caller));
   }
 
   async submit(caller: Caller, asked: Submission): Promise<Outcome<SendAnswer>> {
@@ -196,7 +248,7 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
     const terms = await this.termsOf(caller, () => submission);
     const recipients = () => recipientsToLookUp(this, caller, submission, terms);
     const intelligence = await this.lookUp(caller, submission, recipients, { remembered_only: true });
-    return this.serve(caller, ["send"], () => judgeSubmission(this, { ...submission, intelligence }, terms));
+    return this.serve(caller, ["send"], () => judgeSubmission(this, caller, { ...submission, intelligence }, terms));
   }
 
   async edit(caller: Caller, emailId: string, change: MessageChange): Promise<Outcome<SendAnswer>> {
@@ -254,7 +306,7 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
   }
 
   async allowlist(caller: Caller, page: { limit: number; cursor: string | null }) {
-    return this.serve(caller, ANYONE, () => accepted(listAllowlist(this, page)));
+    return this.serve(caller, ANYONE, () => readAllowlist(this, caller, page));
   }
 
   async allow(caller: Caller, entry: { recipient: string; note: string | null }, approvedWords: string | null) {
@@ -314,7 +366,7 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
   }
 
   async trackRecord(caller: Caller): Promise<Outcome<MailboxRecord>> {
-    return this.serve(caller, ANYONE, () => accepted(trackRecord(this)));
+    return this.serve(caller, ANYONE, () => readTrackRecord(this, caller));
   }
 
   async list(caller: Caller, query: InboxQuery): Promise<Outcome<EmailPage>> {
@@ -332,7 +384,9 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
   }
 
   async read(caller: Caller, emailId: string, options: ReadOptions): Promise<Outcome<StoredEmail>> {
-    return this.indexed(this.withMessage(caller, ["read"], emailId, (message) => read(this, caller, message, options)));
+    return this.indexed(
+      this.withMessage(caller, ["read"], emailId, (message) => read(this, caller, message, options), { erased: true }),
+    );
   }
 
   async thread(
@@ -443,6 +497,38 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
     return this.established ? takeProviderEvent(this, event) : "unknown";
   }
 
+  async erase(caller: Caller, emailId: string, approvedWords: string | null): Promise<Outcome<EraseAnswer>> {
+    const refusal = this.whyNotAdmitted(caller, ["admin"]);
+    return refusal ? { ok: false, refusal } : eraseEmail(this, caller, emailId, approvedWords);
+  }
+
+  async openRecord(reader: RecordReader, emailId: string): Promise<Outcome<OpenedRecord>> {
+    return this.established ? openRecord(this, reader, emailId) : notFound();
+  }
+
+  async proveRecord(reader: RecordReader, question: RecordQuestion): Promise<Outcome<string[][]>> {
+    return this.established ? proveRecord(this, reader, question) : notFound();
+  }
+
+  async exportPage(caller: Caller, from: string | null): Promise<Outcome<MailboxExport>> {
+    return this.serve(caller, ["admin"], () => {
+      if (from === null) this.commit(() => this.record({ actor: actorOf(caller), action: "mailbox.exported" }));
+      return accepted(exportPage(this, from));
+    });
+  }
+
+  async surveyContact(tenantId: string, address: string): Promise<Outcome<ContactSurvey>> {
+    return this.isOf(tenantId) ? accepted(surveyContact(this, address)) : notFound();
+  }
+
+  async eraseContact(job: ContactErasure, from: ErasurePosition | null): Promise<Outcome<ErasureSteps>> {
+    return this.isOf(job.tenant_id) ? accepted(await eraseContact(this, job, from)) : notFound();
+  }
+
+  private isOf(tenantId: string): boolean {
+    return this.established?.tenant_id === tenantId;
+  }
+
   async openUnsubscribe(emailId: string, position: number | null): Promise<UnsubscribeView | null> {
     return this.established ? openUnsubscribe(this, emailId, position) : null;
   }
@@ -495,10 +581,13 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
     scopes: readonly Scope[],
     id: string,
     work: (message: Message) => Outcome<T>,
+    options = { erased: false },
   ): Outcome<T> {
     return this.serve(caller, scopes, () => {
       const found = this.visibleMessage(caller, id);
-      return found.ok ? work(found.value) : found;
+      if (!found.ok) return found;
+      const isGone = found.value.erased_at !== null && !options.erased;
+      return isGone ? wrongState(found.value, "This message was erased.") : work(found.value);
     });
   }
 
@@ -545,7 +634,7 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
 
   private async sweep(): Promise<void> {
     const mailbox = this.settings();
-    const knows = (id: string) => this.messages.find(id) !== null || this.hasDraft(id);
+    const knows = (id: string) => this.messages.find(id)?.erased_at === null || this.hasDraft(id);
     const removed = await sweepStore(this.env.STORE, mailbox, knows, this.now());
     this.commit(() => {
       this.forgetExpired();

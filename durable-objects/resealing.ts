@@ -37,6 +37,12 @@ export const DKIM_KEYS: SealedTable = {
   update: "UPDATE dkim_keys SET key = ? WHERE id = ?",
 };
 
+export const LOG_KEYS: SealedTable = {
+  kind: "log_keys",
+  select: "SELECT id, key AS text FROM log_keys WHERE id > ? ORDER BY id LIMIT ?",
+  update: "UPDATE log_keys SET key = ? WHERE id = ?",
+};
+
 /**
  * Reseals the next rows of the tables, in their order. Inside `commit`: nothing is changed between reading and writing.
  * @param tenantId whose object it is.

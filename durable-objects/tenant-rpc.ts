@@ -1,17 +1,22 @@
-import type { Outcome } from "../src/errors.ts";
+import type { AccessEntry } from "../src/audit/access.ts";
+import type { ErrorCode, Outcome } from "../src/errors.ts";
 import type { PublicJwk } from "../src/identity/keys.ts";
 import type { Suppressed, SuppressionReason } from "../src/mail/suppression.ts";
+import type { AccountSettings } from "../src/operations/account-settings.ts";
 import type { Account, Agent, ApiKey, MailboxRecord, Suppression } from "../src/operations/shapes.ts";
 import type { Caller, Scope } from "../src/oversight/caller.ts";
 import type { ResealedPage, ResealRequest } from "../src/store/resealing.ts";
 import type { Sealed } from "../src/store/secrets.ts";
+import type { ErasedCounts } from "./contact-erasure.ts";
 import type { DomainRpc, DomainStanding } from "./domain-rpc.ts";
+import type { KeepingTerms } from "./ledger/retention.ts";
+import type { LogCheckpoint, LogRpc } from "./log-rpc.ts";
 
 /**
  * What a tenant object answers over RPC: the authority for keys, approvers, the operator's confirmations and the panic switches
  * above a mailbox's own. A method that takes a caller checks the tenant, and that the key still has what the caller brings.
  */
-export interface TenantRpc extends DomainRpc {
+export interface TenantRpc extends DomainRpc, LogRpc {
   /**
    * Makes the tenant; a second call with the same id answers what is there. `approver_is_mailbox` if one of its people is a mailbox
    * here; no mailbox can be made at their addresses afterwards.
@@ -19,7 +24,23 @@ export interface TenantRpc extends DomainRpc {
   provision(tenant: NewTenant): Promise<Outcome<Account>>;
   account(caller: Caller): Promise<Outcome<Account>>;
   /** Changes the account; what is left out stays. D1 has it when this returns. */
-  updateAccount(caller: Caller, change: AccountChange): Promise<Outcome<Account>>;
+  /**
+   * Changes the account's settings. What loosens changes nothing and answers `needs_approval`, unless `approvedWords` are exactly
+   * what it gives away now.
+   */
+  updateAccount(
+    caller: Caller,
+    change: AccountChange,
+    approvedWords: string | null,
+  ): Promise<Outcome<AccountUpdateAnswer>>;
+  /**
+   * Begins to erase a person from the account, once the operator allowed exactly that; one that is under way is answered as it stands.
+   * `in_service` where something works under the address, `wrong_state` while messages that name it are under way; `legal_hold`.
+   * @param address as `comparableAddress` gives it.
+   */
+  eraseContact(caller: Caller, address: string, approvedWords: string | null): Promise<Outcome<ErasureAnswer>>;
+  /** How far an erasure has come. */
+  erasure(caller: Caller, id: string): Promise<Outcome<ErasureView>>;
   /**
    * A message of one of the tenant's mailboxes had trouble with a recipient: they are suppressed, at once or once it was often enough.
    * Durable when this returns; the same again changes nothing.
@@ -84,6 +105,14 @@ export interface TenantRpc extends DomainRpc {
   confirmApprover(caller: Caller, address: string): Promise<Outcome<true>>;
   /** Which of these people the operator has confirmed (the operator counts), as they are given, and who the operator is. */
   whoOversees(people: readonly string[]): Promise<{ confirmed: string[]; operator: string }>;
+  /** Makes a checkpoint of one of its mailboxes an entry of the tenant's log, unless it has that or a newer one. */
+  recordCheckpoint(checkpoint: LogCheckpoint): Promise<void>;
+  /** The newest signed checkpoint of the tenant's log, as a note. */
+  newestCheckpoint(): Promise<string>;
+  /** The verifier keys of the witnesses that the account has named. */
+  witnessKeys(): Promise<string[]>;
+  /** How long the account's logs are kept. */
+  keepingTerms(): Promise<KeepingTerms>;
   /**
    * What a delivery has to know right before each attempt: whether a panic switch stops it, and the key that signs it. Makes the
    * tenant's first identity key where there is none; durable when this returns.
@@ -117,6 +146,16 @@ export interface TenantRpc extends DomainRpc {
   ): Promise<Outcome<{ expires_at: string; sent_to: string }>>;
   /** The `change` that this key's latest live code for an upgrade of that mailbox is for, or null. */
   askedUpgrade(caller: Caller, mailboxId: string): Promise<Outcome<string | null>>;
+  /**
+   * Makes a read an entry of the tenant's log, before it is answered; `invalid_key` if the key was revoked or narrowed meanwhile.
+   * Only doors call it.
+   */
+  recordAccess(caller: Caller, entry: AccessEntry): Promise<Outcome<true>>;
+  /**
+   * Makes a refused attempt an entry of the caller's tenant's log, a revoked key's too. Of one key at most 100 an hour; how many
+   * more there were is one entry at the hour's end.
+   */
+  recordRefusal(caller: Caller, attempt: RefusedAttempt): Promise<void>;
   /** What a writing call with this idempotency key by this key answered within 24 hours, or null. */
   recall(caller: Caller, idempotencyKey: string): Promise<Outcome<RememberedAnswer | null>>;
   /** Remembers a call's answer for 24 hours; the first one stays. Durable when it returns. */
@@ -135,11 +174,32 @@ export interface TenantRpc extends DomainRpc {
   signIn(linkHash: string): Promise<{ token: string } | null>;
   /** Whose session has this token's SHA-256, and prolongs it; null once it ended, or its person oversees nothing here any more. */
   consoleSession(sessionHash: string): Promise<ConsoleSession | null>;
+  /**
+   * How many entries each of these logs had at its newest checkpoint, as far as one was reported here; by the log's name. Null unless
+   * the session is the operator's: approvers decide, they do not audit.
+   */
+  sizesInSession(sessionHash: string, logs: readonly string[]): Promise<Record<string, number> | null>;
+  /** Records that the operator exports a log in a session. False: the session is not theirs, and nothing may be exported. */
+  recordExportInSession(sessionHash: string, log: string): Promise<boolean>;
   /** Ends a session, or with `everywhere` all sessions of its person. */
   signOut(sessionHash: string, everywhere: boolean): Promise<void>;
   /** Brings a page of its identity keys and data keys under the current MASTER_KEY. Repeating it is harmless. */
   reseal(request: ResealRequest): Promise<Outcome<ResealedPage>>;
 }
+
+/** How far the erasure of a person has come; nothing in it says who. */
+export interface ErasureView {
+  status: "erasing" | "erased";
+  erasure_id: string;
+  started_at: string;
+  finished_at: string | null;
+  erased: ErasedCounts;
+  /** Messages on their way, settings that name the person since, or a legal hold. */
+  waits_for: string[];
+}
+
+/** `told`: how much there is of it now. */
+export type ErasureAnswer = { erasure: ErasureView } | { needs_approval: { change: string; told: string } };
 
 /** A person in the console, as their session establishes them. */
 export interface ConsoleSession {
@@ -147,6 +207,8 @@ export interface ConsoleSession {
   tenant_name: string;
   /** Their address as the tenant has it. */
   person: string;
+  /** Whether they are the tenant's operator, who may read its logs. */
+  is_operator: boolean;
 }
 
 /** What an attempt is about to do. */
@@ -159,6 +221,8 @@ export interface DeliveryQuestion {
 
 /** What a tenant says of one attempt of a delivery. */
 export interface DeliveryAdmission {
+  /** The newest checkpoint of the tenant's log, for the receipt. */
+  checkpoint: string;
   /** The tenant's panic switch is on, or that of the agent. */
   paused: boolean;
   identity_key: SealedIdentityKey;
@@ -201,6 +265,14 @@ export interface Pauses {
   agents: string[];
 }
 
+/** What a key was refused. */
+export interface RefusedAttempt {
+  operation: string;
+  code: ErrorCode;
+  /** What the call named, as it named it: ids and addresses, at home here or anywhere. Sealed. */
+  asked: Record<string, string[]>;
+}
+
 export interface RememberedAnswer {
   /** SHA-256 of the operation and its input. */
   digest: string;
@@ -208,19 +280,19 @@ export interface RememberedAnswer {
   body: string;
 }
 
-export interface NewTenant {
+/** Settings that are left out have their defaults (ACCOUNT_DEFAULTS). */
+export interface NewTenant extends Partial<AccountSettings> {
   id: string;
   name: string;
   operator_email: string;
   confirmed_approvers: string[];
-  /** Where the tenant can be written to; left out or null: not said. */
-  postal_address?: string | null;
 }
 
 /** What of an account can be changed; what is left out stays. */
-export interface AccountChange {
-  postal_address?: string | null;
-}
+export type AccountChange = Partial<AccountSettings>;
+
+/** The account after a change; or what the change would give away, and nothing was changed. */
+export type AccountUpdateAnswer = { account: Account } | { needs_approval: { change: string } };
 
 export interface NewSuppression {
   /** An addr-spec. */

@@ -1,14 +1,26 @@
+import type { AccessEntry } from "../src/audit/access.ts";
 import type { Env } from "../src/env.ts";
-import { accepted, type Outcome } from "../src/errors.ts";
+import { accepted, type Outcome, type Refusal } from "../src/errors.ts";
 import type { Domain } from "../src/operations/domain-shape.ts";
 import type { Account, Agent, ApiKey, Suppression } from "../src/operations/shapes.ts";
 import type { Caller } from "../src/oversight/caller.ts";
 import type { StoredDkimKey } from "../src/store/domains.ts";
 import { ownDomainOf } from "../src/store/identity-directory.ts";
 import type { DomainWish, LookedAtDomain } from "./domain-rpc.ts";
+import type { KeepingTerms } from "./ledger/retention.ts";
+import type { LogCheckpoint } from "./log-rpc.ts";
+import { endRefusals, REFUSALS, recordAccess, recordRefusal } from "./tenant/accesses.ts";
 import { createAgent, deleteAgent, getAgent, listAgents, projectAgent, updateAgent } from "./tenant/agents.ts";
 import { recall, remember } from "./tenant/answers.ts";
 import { TenantBase } from "./tenant/base.ts";
+import {
+  AUDITOR_MAIL,
+  announceCheckpoint,
+  mailAuditor,
+  newestNote,
+  recordCheckpoint,
+  whyNotAuditor,
+} from "./tenant/checkpoints.ts";
 import { lookAtDomain, lookByTimer, recheckDomain, tellFormerOwner } from "./tenant/domain-looks.ts";
 import { admitNames } from "./tenant/domain-names.ts";
 import { bringDomain } from "./tenant/domain-projection.ts";
@@ -23,6 +35,7 @@ import {
   rotateDkim,
   standingOf,
 } from "./tenant/domains.ts";
+import { beginRound, ERASE_PART, ERASE_ROUND, eraseContact, erasePart, erasureOf } from "./tenant/erasures.ts";
 import {
   activeIdentityKey,
   IDENTITY_KEY,
@@ -33,7 +46,8 @@ import {
 import { createKey, listKeys, projectKey, revokeKey, updateKey, whyNotKey } from "./tenant/keys.ts";
 import { askedUpgrade, askOperator, redeemCode } from "./tenant/operator-codes.ts";
 import { isPaused, pauses, setPause } from "./tenant/pauses.ts";
-import { account, confirmApprover, provision, updateAccount, whoOversees } from "./tenant/people.ts";
+import { account, confirmApprover, provision, settingsOf, updateAccount, whoOversees } from "./tenant/people.ts";
+import { recordExportInSession, sizesInSession } from "./tenant/session-audit.ts";
 import { askSignIn, mailSignInLink, SIGN_IN, SIGN_IN_LIMITED, session, signIn, signOut } from "./tenant/sessions.ts";
 import {
   addSuppression,
@@ -47,6 +61,7 @@ import {
 } from "./tenant/suppressions.ts";
 import type {
   AccountChange,
+  AccountUpdateAnswer,
   AgentChange,
   AgentRegistration,
   ApiKeyChange,
@@ -55,6 +70,8 @@ import type {
   CreatedAgent,
   DeliveryAdmission,
   DeliveryQuestion,
+  ErasureAnswer,
+  ErasureView,
   KeyRotation,
   KeyUpdateAnswer,
   NewApiKey,
@@ -63,6 +80,7 @@ import type {
   Pauses,
   PublishedIdentityKey,
   RecipientTrouble,
+  RefusedAttempt,
   RememberedAnswer,
   SuppressionPage,
   TenantRpc,
@@ -71,7 +89,14 @@ import type { Timer } from "./timers.ts";
 
 /** One tenant: its keys, its people, the operator's confirmations, its panic switches, its audit chain. Named by the tenant's id. */
 export class TenantObject extends TenantBase implements TenantRpc {
-  protected readonly slowTimers: ReadonlySet<string> = new Set([SIGN_IN, DOMAIN_LOOK, DOMAIN_TAKEN]);
+  protected readonly slowTimers: ReadonlySet<string> = new Set([
+    AUDITOR_MAIL,
+    SIGN_IN,
+    DOMAIN_LOOK,
+    DOMAIN_TAKEN,
+    ERASE_ROUND,
+    ERASE_PART,
+  ]);
 
   private readonly timerWork: Readonly<Record<string, (timer: Timer) => Promise<void> | void>> = {
     // A key whose row D1 did not take at once.
@@ -83,6 +108,10 @@ export class TenantObject extends TenantBase implements TenantRpc {
     [DOMAIN_LOOK]: (timer) => lookByTimer(this, timer),
     [DOMAIN_ROW]: (timer) => bringDomain(this, timer.ref),
     [DOMAIN_TAKEN]: (timer) => tellFormerOwner(this, timer),
+    [AUDITOR_MAIL]: (timer) => mailAuditor(this, timer),
+    [REFUSALS]: (timer) => endRefusals(this, timer),
+    [ERASE_ROUND]: (timer) => beginRound(this, timer),
+    [ERASE_PART]: (timer) => erasePart(this, timer),
     [SIGN_IN]: (timer) => mailSignInLink(this, timer),
     [SIGN_IN_LIMITED]: (timer) => this.commit(() => this.unschedule(timer.kind, timer.ref)),
   };
@@ -106,8 +135,20 @@ export class TenantObject extends TenantBase implements TenantRpc {
     return account(this, caller);
   }
 
-  async updateAccount(caller: Caller, change: AccountChange): Promise<Outcome<Account>> {
-    return updateAccount(this, caller, change);
+  async updateAccount(
+    caller: Caller,
+    change: AccountChange,
+    approvedWords: string | null,
+  ): Promise<Outcome<AccountUpdateAnswer>> {
+    return updateAccount(this, caller, change, approvedWords);
+  }
+
+  async eraseContact(caller: Caller, address: string, approvedWords: string | null): Promise<Outcome<ErasureAnswer>> {
+    return eraseContact(this, caller, address, approvedWords);
+  }
+
+  async erasure(caller: Caller, id: string): Promise<Outcome<ErasureView>> {
+    return erasureOf(this, caller, id);
   }
 
   async noteTrouble(trouble: RecipientTrouble): Promise<void> {
@@ -208,7 +249,38 @@ export class TenantObject extends TenantBase implements TenantRpc {
     // After the wait, so that a switch thrown meanwhile counts.
     const suppressed = suppressedAmong(this, question?.recipients ?? []);
     const domain = standingOf(this, question?.domain ?? ownDomainOf(this.env.MAIL_DOMAIN));
-    return { paused: isPaused(this, agentId), identity_key, suppressed, domain };
+    const checkpoint = newestNote(this);
+    return { checkpoint, paused: isPaused(this, agentId), identity_key, suppressed, domain };
+  }
+
+  async recordCheckpoint(checkpoint: LogCheckpoint): Promise<void> {
+    if (this.isProvisioned()) recordCheckpoint(this, checkpoint);
+  }
+
+  async newestCheckpoint(): Promise<string> {
+    return newestNote(this);
+  }
+
+  async witnessKeys(): Promise<string[]> {
+    return settingsOf(this.tenant()).witnesses;
+  }
+
+  async keepingTerms(): Promise<KeepingTerms> {
+    if (!this.isProvisioned()) return { retention_days: null, legal_hold: false };
+    const { audit_retention_days, legal_hold } = settingsOf(this.tenant());
+    return { retention_days: audit_retention_days, legal_hold };
+  }
+
+  protected witnesses(): Promise<string[]> {
+    return this.witnessKeys();
+  }
+
+  checkpointMade(checkpoint: LogCheckpoint): void {
+    announceCheckpoint(this, checkpoint);
+  }
+
+  protected whyNotAuditor(caller: Caller): Refusal | null {
+    return whyNotAuditor(this, caller);
   }
 
   async configureDomain(caller: Caller, wish: DomainWish, keys: readonly StoredDkimKey[] | null) {
@@ -284,6 +356,14 @@ export class TenantObject extends TenantBase implements TenantRpc {
     return redeemCode(this, caller, change, code);
   }
 
+  async recordAccess(caller: Caller, entry: AccessEntry): Promise<Outcome<true>> {
+    return recordAccess(this, caller, entry);
+  }
+
+  async recordRefusal(caller: Caller, attempt: RefusedAttempt): Promise<void> {
+    if (this.isProvisioned() && this.tenant().id === caller.tenant_id) recordRefusal(this, caller, attempt);
+  }
+
   async recall(caller: Caller, idempotencyKey: string): Promise<Outcome<RememberedAnswer | null>> {
     return recall(this, caller, idempotencyKey);
   }
@@ -302,6 +382,14 @@ export class TenantObject extends TenantBase implements TenantRpc {
 
   async consoleSession(sessionHash: string): Promise<ConsoleSession | null> {
     return this.isProvisioned() ? session(this, sessionHash) : null;
+  }
+
+  async sizesInSession(sessionHash: string, logs: readonly string[]): Promise<Record<string, number> | null> {
+    return this.isProvisioned() ? sizesInSession(this, sessionHash, logs) : null;
+  }
+
+  async recordExportInSession(sessionHash: string, log: string): Promise<boolean> {
+    return this.isProvisioned() && recordExportInSession(this, sessionHash, log);
   }
 
   async signOut(sessionHash: string, everywhere: boolean): Promise<void> {

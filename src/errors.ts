@@ -24,6 +24,10 @@ export const ERROR_STATUS = {
   method_not_allowed: 405,
   already_decided: 409,
   wrong_state: 409,
+  /** Nothing is erased while it is on. */
+  legal_hold: 409,
+  /** The address is one that works here. */
+  in_service: 409,
   content_changed: 409,
   content_not_seen: 409,
   idempotency_conflict: 409,
@@ -36,6 +40,9 @@ export const ERROR_STATUS = {
   forbidden_characters: 422,
   too_many_recipients: 422,
   invalid_attachment: 422,
+  invalid_range: 422,
+  invalid_checkpoint: 422,
+  not_witnessed: 422,
   approver_is_mailbox: 422,
   conflicting_scopes: 422,
   recipient_suppressed: 422,

@@ -18,6 +18,7 @@ export const ID_PREFIXES = [
   "idk",
   "alw",
   "sig",
+  "era",
 ] as const;
 export type IdPrefix = (typeof ID_PREFIXES)[number];
 

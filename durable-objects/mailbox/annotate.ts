@@ -102,7 +102,11 @@ function writeTags(
   caller: Caller,
   message: Message,
   tags: Record<string, string>,
-  { action, changed, permit }: { action: string; changed: Record<string, string>; permit: Permit },
+  {
+    action,
+    changed,
+    permit,
+  }: { action: "message.tagged" | "message.untagged"; changed: Record<string, string>; permit: Permit },
 ): Outcome<Record<string, string>> {
   return box.commit(() => {
     permit.use();

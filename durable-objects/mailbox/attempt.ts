@@ -42,7 +42,7 @@ export function envelopeRecipients({ to, cc, bcc }: Pick<MessageContent, "to" | 
 export async function handOver(
   box: MailboxBase,
   message: Message,
-  { identity_key: identityKey, domain }: DeliveryAdmission,
+  { identity_key: identityKey, domain, checkpoint }: DeliveryAdmission,
 ): Promise<Attempt> {
   const transport = transportFor(box.environment(), { test: outboundOf(message).test });
   const content = contentOf(message, box.messages.bodies(message.seq));
@@ -54,7 +54,7 @@ export async function handOver(
   );
   const dkimKeys = await signingKeys(box);
   const { preserves_bytes } = transport;
-  const identity = identityOfAttempt(box, message, { content, identityKey, dkimKeys, preserves_bytes });
+  const identity = identityOfAttempt(box, message, { content, identityKey, dkimKeys, checkpoint, preserves_bytes });
   const make =
     content.redirected === undefined
       ? await composing(box, message, { content, identity, dkimKeys, preserves_bytes })

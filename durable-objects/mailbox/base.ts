@@ -1,5 +1,5 @@
+import type { OnlyNamed } from "../../src/audit/actions.ts";
 import type { Actor } from "../../src/audit/entry.ts";
-import type { Env } from "../../src/env.ts";
 import { type Outcome, type Refusal, refused } from "../../src/errors.ts";
 import { asEmailId, routingNumberOf } from "../../src/ids.ts";
 import { DMARC_DEFAULTS } from "../../src/mail/dmarc-action.ts";
@@ -7,12 +7,15 @@ import { FORWARD_DEFAULTS } from "../../src/mail/forward-rules.ts";
 import { BULK_PERIOD } from "../../src/mail/promotional.ts";
 import type { AllowlistEntry, Mailbox } from "../../src/operations/shapes.ts";
 import type { Caller, Scope } from "../../src/oversight/caller.ts";
+import { KEEPING_DEFAULTS } from "../../src/oversight/content-retention.ts";
 import type { Verdict } from "../../src/oversight/policy.ts";
 import { OPEN_POLICY, type Policy } from "../../src/oversight/rules/policy-type.ts";
 import type { OutboundStatus } from "../../src/oversight/statuses.ts";
 import { nextStatus, type OutboundEvent, type OutboundFacts } from "../../src/oversight/transitions.ts";
 import type { EventType } from "../../src/webhooks/event.ts";
-import { Ledger, type NewEntry } from "../ledger.ts";
+import { sizeOf } from "../ledger/chain.ts";
+import type { NewEntry } from "../ledger/log.ts";
+import { Ledger } from "../ledger.ts";
 import type { Timer } from "../timers.ts";
 import { factsOf } from "./facts.ts";
 import { forwardLater } from "./forward-arrivals.ts";
@@ -38,6 +41,7 @@ function withLaterSettings(stored: Mailbox): Mailbox {
     ...{ escalate_after: null, expires_after: 7 * 24 * 3600, notify: "at_once" as const },
     ...DMARC_DEFAULTS,
     ...FORWARD_DEFAULTS,
+    ...KEEPING_DEFAULTS,
     ...stored,
   };
 }
@@ -104,6 +108,12 @@ export abstract class MailboxBase extends Ledger {
   }
 
   /** Inside `commit`. */
+  forgetAllowlistNote(id: string): void {
+    this.sql.exec("UPDATE allowlist SET note = NULL WHERE id = ?", id);
+    this.cached = {};
+  }
+
+  /** Inside `commit`. */
   removeFromAllowlist(id: string): void {
     this.sql.exec("DELETE FROM allowlist WHERE id = ?", id);
     this.cached = {};
@@ -144,14 +154,15 @@ export abstract class MailboxBase extends Ledger {
     return routing;
   }
 
-  time(): string {
-    return new Date(this.now()).toISOString();
+  /** Appends an audit entry about the mailbox or, with `message`, about that message, sealed under the message's key. */
+  record<E extends MailboxEntry>(entry: E & OnlyNamed<E>): void {
+    this.recordChecked(entry);
   }
 
-  /** Appends an audit entry about the mailbox or, with `message`, about that message, sealed under the message's key. */
-  record({ message, resource, ...entry }: MailboxEntry): void {
+  /** The same of an entry whose fields were checked where it was made. Inside `commit`. */
+  recordChecked({ message, resource, ...entry }: MailboxEntry): void {
     const mailbox = this.settings();
-    this.append({
+    this.appendChecked({
       ...entry,
       resource: message ? { type: "email", id: message.id } : (resource ?? { type: "mailbox", id: mailbox.id }),
       mode: message ? message.record.mode : mailbox.oversight_mode,
@@ -232,42 +243,13 @@ export abstract class MailboxBase extends Ledger {
     return judgeMessage(this, message, this.messages.bodies(message.seq), at);
   }
 
-  schedule(kind: string, ref: string, due: number, options: { attempts?: number; leased?: boolean } = {}): void {
-    this.timers.set(kind, ref, due, options);
-  }
-
-  unschedule(kind: string, ref: string): void {
-    this.timers.clear(kind, ref);
-  }
-
-  scheduled(kind: string): string[] {
-    return this.timers.refs(kind);
-  }
-
-  isScheduled(kind: string, ref: string): boolean {
-    return this.timers.get(kind, ref) !== null;
-  }
-
   database(): D1Database {
     return this.env.DB;
   }
 
-  storage(): SqlStorage {
-    return this.sql;
-  }
-
-  /** Resolves once everything committed so far is durable: before anything leaves for the world outside. */
-  flush(): Promise<void> {
-    return this.ctx.storage.sync();
-  }
-
-  environment(): Env {
-    return this.env;
-  }
-
   /** How many audit entries there are: a version of everything, since every change has its entry. */
   head(): number {
-    return this.sql.exec<{ head: number }>("SELECT coalesce(max(seq) + 1, 0) AS head FROM entries").one().head;
+    return sizeOf(this.sql);
   }
 
   /** Ends a timer, unless it was set anew while its work was under way. */

@@ -6,7 +6,7 @@ import { withoutNames } from "../../src/mail/template.ts";
 import type { Mailbox } from "../../src/operations/shapes.ts";
 import { MAX_RECIPIENTS } from "../../src/oversight/limits.ts";
 import type { EditedBody, Submission } from "../mailbox-rpc.ts";
-import { isWithheld, type MailboxBase, notFound } from "./base.ts";
+import { isWithheld, type MailboxBase, notFound, wrongState } from "./base.ts";
 import { forwarded } from "./forward-content.ts";
 import type { Bodies, Message } from "./messages.ts";
 
@@ -24,9 +24,13 @@ export interface Addressed {
 
 /** The content with its final recipients, subject, threading and bodies: exactly what will be shown, hashed and sent. */
 export function addressed(box: MailboxBase, mailbox: Mailbox, submission: Submission): Outcome<Addressed> {
+  // It may have been erased while it was read.
+  const passedOn = submission.original ? box.messages.find(submission.original.email_id) : null;
+  if (passedOn && passedOn.erased_at !== null) return wrongState(passedOn, "The message to be passed on was erased.");
   if (submission.original) return forwarded(box, mailbox, submission, submission.original);
   const original = submission.reply ? box.messages.find(submission.reply.email_id) : null;
   if (submission.reply && (!original || isWithheld(original))) return notFound();
+  if (original && original.erased_at !== null) return wrongState(original, "The message answered was erased.");
   if (original && submission.to.length === 0 && isUnanswerable(original)) {
     return refused(
       "wrong_state",

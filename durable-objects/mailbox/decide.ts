@@ -197,6 +197,7 @@ function recordVoice(
     actor,
     action: `decision.${what}`,
     detail: {
+      rule: hold.rule,
       status: item.status(),
       kind: item.kind,
       approval_ref: recorded.approval_ref,
@@ -209,7 +210,7 @@ function recordVoice(
   });
 }
 
-function decidedBy({ by, seat, reason, content_hash }: RecordedDecision): Record<string, unknown> {
+function decidedBy({ by, seat, reason, content_hash }: RecordedDecision) {
   return { decided_by: by, ...(seat !== by && { on_behalf_of: seat }), reason, content_hash };
 }
 

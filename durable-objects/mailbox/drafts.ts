@@ -188,7 +188,7 @@ function recordDraft(
   box: MailboxBase,
   caller: Caller,
   { id, to, cc, bcc, subject, attachments, template }: Submission,
-  action: string,
+  action: "draft.created" | "draft.changed" | "draft.deleted",
   detail: { approval_ref?: string },
 ): void {
   box.record({

@@ -40,8 +40,8 @@ export async function forwardArrival(box: MailboxBase, { ref }: Pick<Timer, "ref
   box.commit(() => {
     box.unschedule(FORWARD, message.id);
     const to = targetsOf(box, message);
-    // The settings may have changed since it was there.
-    if (to.length === 0) return;
+    // The settings may have changed since it was there, and it may have been erased while it was read.
+    if (to.length === 0 || box.messages.get(ref).erased_at !== null) return;
     if (original?.ok) passOn(box, message, original.value, to);
     else skip(box, message, original ? skippedFor(original.refusal) : (skipped ?? "no_bytes"));
   });

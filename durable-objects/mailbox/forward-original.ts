@@ -108,6 +108,8 @@ function whyNotForwarded(message: Message): Refusal | null {
     return outcome.ok ? null : outcome.refusal;
   };
   if (message.status === "deleted") return no("This message was deleted.");
+  if (message.erased_at !== null) return no("This message was erased.");
+  if (message.content_expired_at !== null) return no("What this message said is kept no longer.");
   if (outbound?.test) return no("This message was sent with a test key, and so has never been mail.");
   return message.record.raw_key === null ? no("This message has not left yet, so there is nothing to pass on.") : null;
 }

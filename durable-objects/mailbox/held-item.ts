@@ -1,3 +1,4 @@
+import type { OnlyNamed } from "../../src/audit/actions.ts";
 import type { Outcome } from "../../src/errors.ts";
 import { asEmailId, isId, pendingIdOf } from "../../src/ids.ts";
 import type { PendingKind } from "../../src/operations/shapes.ts";
@@ -14,6 +15,9 @@ import { contentOf, type Message } from "./messages.ts";
 import { type HeldRequest, requestItem } from "./requests.ts";
 import { afterDecision } from "./steps.ts";
 import { contentHashOf, decisionItem } from "./views.ts";
+
+/** An entry about it. */
+export type ItemEntry = Omit<MailboxEntry, "message" | "resource">;
 
 /** What can happen to something that waits. */
 export type WaitingEvent = "approve" | "reject" | "expire" | "cancel";
@@ -47,7 +51,7 @@ export interface HeldItem {
   /** What the new status asks to be done. */
   settle(event: WaitingEvent): void;
   save(): void;
-  record(entry: Omit<MailboxEntry, "message" | "resource">): void;
+  record<E extends ItemEntry>(entry: E & OnlyNamed<E>): void;
   emit(what: "held" | "approved" | "rejected" | "expired" | "cancelled", data?: Record<string, unknown>): void;
   view(): DecisionItem;
 }
@@ -105,7 +109,7 @@ export function messageItem(box: MailboxBase, message: Message): HeldItem {
     step: (event) => takeStep(box, message, event),
     settle: (event) => afterDecision(box, message, event),
     save: () => box.messages.save(message),
-    record: (entry) => box.record({ ...entry, message }),
+    record: (entry) => box.recordChecked({ ...entry, message }),
     emit: (what, data) => box.emit(`message.${what}` satisfies EventType, message, data),
     view: () => decisionItem(box, message),
   };

@@ -36,6 +36,8 @@ export interface SigningInput {
   content: MessageContent;
   identityKey: SealedIdentityKey;
   dkimKeys: readonly DkimSigningKey[];
+  /** The newest checkpoint of the tenant's audit log, for the receipt. */
+  checkpoint: string;
   /** Whether the transport leaves our bytes alone. */
   preserves_bytes: boolean;
 }
@@ -93,6 +95,7 @@ function signAnew(box: MailboxBase, message: Message, input: SigningInput, date:
       key_fingerprint: fingerprint,
       issued_at: date.toISOString(),
       issuer: box.environment().PUBLIC_URL,
+      checkpoint: input.checkpoint,
     },
     key,
   );

@@ -12,7 +12,7 @@ export class LinkStore {
     return this.sql.exec<Link>("SELECT * FROM links WHERE token_hash = ?", tokenHash).toArray()[0] ?? null;
   }
 
-  add(link: Link): void {
+  add(link: Omit<Link, "recorded">): void {
     const { token_hash, email_id, approver, content_hash, expires_at, seat } = link;
     this.sql.exec(
       "INSERT INTO links (token_hash, email_id, approver, content_hash, expires_at, used, seat) VALUES (?, ?, ?, ?, ?, 0, ?)",
@@ -32,6 +32,11 @@ export class LinkStore {
       contentHash,
       tokenHash,
     );
+  }
+
+  /** Counts an entry of its use. */
+  countRecorded(tokenHash: string): void {
+    this.sql.exec("UPDATE links SET recorded = recorded + 1 WHERE token_hash = ?", tokenHash);
   }
 
   revoke(tokenHash: string, reason: string): void {

@@ -1,4 +1,4 @@
-import type { Refusal } from "../../src/errors.ts";
+import type { ErrorCode, Refusal } from "../../src/errors.ts";
 import { isSamePerson } from "../../src/oversight/approvals.ts";
 import { SYSTEM } from "../ledger.ts";
 import type { LinkView, PersonDecision } from "../mailbox-rpc.ts";
@@ -29,12 +29,36 @@ export interface Link extends Record<string, SqlStorageValue> {
   used: number;
   /** Whose seat the person uses; null: their own. */
   seat: string | null;
+  /** How many entries there are of its being opened, or refused a decision. */
+  recorded: number;
 }
 
-/** What a link shows. Changes nothing. */
+/** Whoever holds a link, or a scanner that follows it, must not fill the log with it. */
+const RECORDED_USES = 20;
+
+/** What a link shows. Changes nothing but the log, which says that somebody opened it. */
 export function openLink(box: MailboxBase, tokenHash: string): LinkView {
   const link = box.links.find(tokenHash);
-  return link ? viewOf(box, link) : { state: "unknown" };
+  if (!link) return { state: "unknown" };
+  const view = viewOf(box, link);
+  recordUse(box, link, { action: "link.opened", detail: { state: view.state } });
+  return view;
+}
+
+type Use =
+  | { action: "link.opened"; detail: { state: LinkView["state"] } }
+  | { action: "link.refused"; detail: { state: LinkView["state"]; code: ErrorCode | null } };
+
+function recordUse(box: MailboxBase, { token_hash, email_id, approver, recorded }: Link, use: Use): void {
+  if (recorded >= RECORDED_USES) return;
+  box.commit(() => {
+    box.links.countRecorded(token_hash);
+    getItem(box, email_id).record({
+      ...use,
+      actor: { type: "human", id: "approver", via: "link" },
+      personal: { person: approver },
+    });
+  });
 }
 
 function viewOf(box: MailboxBase, link: Link): LinkView {
@@ -79,7 +103,10 @@ export function decideByLink(box: MailboxBase, tokenHash: string, decision: Pers
   const link = box.links.find(tokenHash);
   if (!link) return { state: "unknown" };
   const view = viewOf(box, link);
-  if (view.state !== "open") return view;
+  if (view.state !== "open") {
+    recordUse(box, link, { action: "link.refused", detail: { state: view.state, code: null } });
+    return view;
+  }
   const item = getItem(box, link.email_id);
   const taken = editOrNothing(() =>
     box.commit(() => {
@@ -104,6 +131,7 @@ export function decideByLink(box: MailboxBase, tokenHash: string, decision: Pers
 /** Not taken: if another decided in the same moment that is the answer, else what stands against it. */
 function afterAll(box: MailboxBase, link: Link, { code, error }: Refusal): LinkView {
   const item = getItem(box, link.email_id);
+  recordUse(box, link, { action: "link.refused", detail: { state: item.isOpen() ? "refused" : "decided", code } });
   if (item.isOpen()) return { state: "refused", code, error };
   return { state: "decided", approver: link.approver, outcome: linkOutcome(box, item, false) };
 }

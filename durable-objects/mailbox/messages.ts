@@ -13,6 +13,10 @@ export interface Message {
   rfc_message_id: string | null;
   fingerprint: string | null;
   created_at: string;
+  /** When what it said was removed, since it is kept no longer. */
+  content_expired_at: string | null;
+  /** When it was erased: its row alone is left, with nothing in it that says something of a person. */
+  erased_at: string | null;
   record: MessageRecord;
 }
 
@@ -45,10 +49,13 @@ export interface MessageRow extends Record<string, SqlStorageValue> {
   rfc_message_id: string | null;
   fingerprint: string | null;
   created_at: string;
+  content_expired_at: string | null;
+  erased_at: string | null;
   record: string;
 }
 
-export const MESSAGE_COLUMNS = "seq, id, thread_id, direction, status, rfc_message_id, fingerprint, created_at, record";
+export const MESSAGE_COLUMNS =
+  "seq, id, thread_id, direction, status, rfc_message_id, fingerprint, created_at, content_expired_at, erased_at, record";
 
 /** @returns the message a row holds. */
 export function messageOf(row: MessageRow): Message {
@@ -122,7 +129,7 @@ export class Messages {
   }
 
   /** Stores a new message with its bodies and its words. @returns it with its place in the order of arrival. */
-  insert(message: Omit<Message, "seq">, bodies: Bodies): Message {
+  insert(message: Omit<Message, "seq" | "content_expired_at" | "erased_at">, bodies: Bodies): Message {
     const { record } = message;
     const { seq } = this.sql.exec<{ seq: number }>("SELECT coalesce(max(seq), 0) + 1 AS seq FROM messages").one();
     const sender = `${record.from.name ?? ""} ${record.from.address}`.trim();
@@ -153,7 +160,7 @@ export class Messages {
       bodies.bodies_key,
       bodies.source,
     );
-    const placed = { ...message, seq };
+    const placed = { ...message, seq, content_expired_at: null, erased_at: null };
     this.index(placed, bodies.text);
     return placed;
   }
@@ -212,6 +219,17 @@ export class Messages {
       });
   }
 
+  /** Writes back who changed a message, as `change` makes it. */
+  changeRevisions(seq: number, change: (revision: Omit<Revision, "before" | "difference">) => unknown): void {
+    const rows = this.sql
+      .exec<{ number: number; revision: string }>("SELECT number, revision FROM revisions WHERE seq = ?", seq)
+      .toArray();
+    for (const { number, revision } of rows) {
+      const changed = JSON.stringify(change(JSON.parse(revision)));
+      this.sql.exec("UPDATE revisions SET revision = ? WHERE seq = ? AND number = ?", changed, seq, number);
+    }
+  }
+
   addRevision(seq: number, number: number, { before, difference, ...revision }: Revision): void {
     this.sql.exec(
       "INSERT INTO revisions (seq, number, revision, before, difference) VALUES (?, ?, ?, ?, ?)",
@@ -233,11 +251,61 @@ export class Messages {
     );
   }
 
+  /** Leaves of a message its place and what `record` says; its bodies and words go. */
+  erase({ seq }: Message, record: MessageRecord, at: string): void {
+    this.sql.exec(
+      `UPDATE messages SET rfc_message_id = NULL, fingerprint = NULL, sender = '', subject = '', has_attachments = 0,
+        dkim_result = NULL, record = ?, erased_at = ? WHERE seq = ?`,
+      JSON.stringify(record),
+      at,
+      seq,
+    );
+    this.forgetContent(seq);
+  }
+
+  /** Notes that what a message said is kept no longer, and forgets it; its record stays as `record` says. */
+  expireContent({ seq }: Message, record: MessageRecord, at: string): void {
+    this.sql.exec(
+      "UPDATE messages SET has_attachments = 0, record = ?, content_expired_at = ? WHERE seq = ?",
+      JSON.stringify(record),
+      at,
+      seq,
+    );
+    this.forgetContent(seq);
+  }
+
+  private forgetContent(seq: number): void {
+    this.sql.exec(
+      "UPDATE bodies SET markdown = NULL, quoted = NULL, text = '', html = NULL, bodies_key = NULL, source = NULL WHERE seq = ?",
+      seq,
+    );
+    this.sql.exec("DELETE FROM search WHERE rowid = ?", seq);
+    this.sql.exec("DELETE FROM revisions WHERE seq = ?", seq);
+    this.sql.exec("DELETE FROM originals WHERE seq = ?", seq);
+  }
+
+  /**
+   * Merges the full-text index a little further: a deleted row's words are in it until then. @returns whether there is more to do.
+   * @param pages how many of its pages are written at most.
+   */
+  mergeWords(pages: number): boolean {
+    // Below two rows nothing was merged (SQLite FTS5, §6.8).
+    return this.sql.exec("INSERT INTO search (search, rank) VALUES ('merge', ?)", -pages).rowsWritten >= 2;
+  }
+
   /** @returns the words of the message that another has attached. @throws Error if it has none. */
   original(seq: number): { text: string; html: string | null } {
     return this.sql
       .exec<{ text: string; html: string | null }>("SELECT text, html FROM originals WHERE seq = ?", seq)
       .one();
+  }
+
+  originalOrNull(seq: number): { text: string; html: string | null } | null {
+    return (
+      this.sql
+        .exec<{ text: string; html: string | null }>("SELECT text, html FROM originals WHERE seq = ?", seq)
+        .toArray()[0] ?? null
+    );
   }
 
   saveOriginal(seq: number, { text, html }: { text: string; html: string | null }): void {
@@ -274,6 +342,54 @@ export class Messages {
       row.code,
       row.response,
     );
+  }
+
+  /** @returns messages after `seq`, the oldest first. */
+  from(seq: number, limit: number): Message[] {
+    return this.select("WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit);
+  }
+
+  /** @returns messages after `seq` that are not erased, the oldest first. */
+  present(seq: number, limit: number): Message[] {
+    return this.select("WHERE seq > ? AND erased_at IS NULL ORDER BY seq LIMIT ?", seq, limit);
+  }
+
+  /** @returns messages whose content is there, written before a time, the oldest first. @param after the last of the page before. */
+  withContent(after: { created_at: string; seq: number }, before: string, limit: number): Message[] {
+    return this.select(
+      `WHERE content_expired_at IS NULL AND erased_at IS NULL AND (created_at, seq) > (?, ?) AND created_at <= ?
+       ORDER BY created_at, seq LIMIT ?`,
+      after.created_at,
+      after.seq,
+      before,
+      limit,
+    );
+  }
+
+  /** How much there is to read of a message, in characters, and whether more of it lies in R2. */
+  extent(seq: number): { length: number; is_in_store: boolean } {
+    const { length, in_store } = this.sql
+      .exec<{ length: number; in_store: number }>(
+        `SELECT length(text) + coalesce(length(markdown), 0) + coalesce(length(html), 0) AS length,
+           bodies_key IS NOT NULL AS in_store FROM bodies WHERE seq = ?`,
+        seq,
+      )
+      .one();
+    return { length, is_in_store: in_store === 1 };
+  }
+
+  /** @returns messages that have these words one after the other, the newest first. @param words of which FTS5 makes a phrase. */
+  withWords(words: string, limit: number): Message[] {
+    return this.select(
+      "WHERE seq IN (SELECT rowid FROM search WHERE search MATCH ? ORDER BY rowid DESC LIMIT ?) ORDER BY seq DESC",
+      `"${words.replaceAll('"', '""')}"`,
+      limit,
+    );
+  }
+
+  /** @returns messages that pass another on. */
+  forwardsOf(emailId: string): Message[] {
+    return this.select("WHERE json_extract(record, '$.outbound.forward.email_id') = ?", emailId);
   }
 
   private select(clause: string, ...bindings: SqlStorageValue[]): Message[] {

@@ -3,7 +3,7 @@ import type { PendingKind } from "../../src/operations/shapes.ts";
 import type { Reason } from "../../src/oversight/policy.ts";
 import { recordPending } from "../../src/store/pending-index.ts";
 import type { MailboxBase } from "./base.ts";
-import { getItem, type HeldItem } from "./held-item.ts";
+import { findItem, type HeldItem } from "./held-item.ts";
 import type { Hold } from "./message-record.ts";
 import type { Message } from "./messages.ts";
 
@@ -65,7 +65,12 @@ export function isPending({ status }: Message): boolean {
 
 /** Brings the item's present state to D1's pending index. An older state never overwrites a newer one there. */
 export async function indexPending(box: MailboxBase, id: string): Promise<void> {
-  const item = getItem(box, id);
+  const item = findItem(box, id);
+  if (!item) {
+    // It was erased meanwhile, and its erasure closes it in the index.
+    box.commit(() => box.unschedule("index", id));
+    return;
+  }
   const mailbox = box.settings();
   const open = item.isOpen();
   await recordPending(box.database(), {
@@ -79,7 +84,7 @@ export async function indexPending(box: MailboxBase, id: string): Promise<void> 
     version: box.head(),
   });
   // D1 has it. A crash here repeats the write, which changes nothing. What changed meanwhile keeps its timer.
-  if (getItem(box, id).isOpen() === open) box.commit(() => box.unschedule("index", id));
+  if ((findItem(box, id)?.isOpen() ?? false) === open) box.commit(() => box.unschedule("index", id));
 }
 
 /** Waits for the pending index, 2 seconds at most; the `index` timer carries on from there. */

@@ -15,7 +15,8 @@ import type { DecisionItem } from "../mailbox-rpc.ts";
 import { backoff, GIVE_UP_AFTER, type Timer } from "../timers.ts";
 import { nextDigest, seatsNow } from "./ask.ts";
 import { ATTEMPT_LIMIT } from "./attempt.ts";
-import type { MailboxBase, MailboxEntry } from "./base.ts";
+import type { MailboxBase } from "./base.ts";
+import { checkpointForMail } from "./checkpoints.ts";
 import { findItem, type HeldItem } from "./held-item.ts";
 import { approvedAt, NEVER } from "./links.ts";
 import type { Message } from "./messages.ts";
@@ -78,6 +79,7 @@ export async function notifyApprover(box: MailboxBase, timer: Timer): Promise<vo
     on_behalf_of: isSamePerson(asked.seat, person) ? null : asked.seat,
     escalated_after: isEscalation ? escalate_after : null,
     product_url: box.environment().PUBLIC_URL,
+    checkpoint: await checkpointForMail(box),
   });
   const about: About = { what: "notification", message: item.message, record: item.record, began: item.createdAt };
   await send(box, timer, about, { ...mail, to: person, id: `${item.pendingId}.${item.hold.links}` });
@@ -104,9 +106,15 @@ export async function sendDigest(box: MailboxBase, timer: Timer): Promise<void> 
   });
   if (items.length === 0) return;
   await box.flush();
-  const mail = digestMail({ items, more, approver: person, product_url: box.environment().PUBLIC_URL });
+  const mail = digestMail({
+    items,
+    more,
+    approver: person,
+    product_url: box.environment().PUBLIC_URL,
+    checkpoint: await checkpointForMail(box),
+  });
   const began = box.time();
-  const about: About = { what: "digest", message: null, record: (entry) => box.record(entry), began };
+  const about: About = { what: "digest", message: null, record: (entry) => box.recordChecked(entry), began };
   await send(box, timer, about, { ...mail, to: person, id: `${box.settings().id}.${box.now()}` });
   box.commit(() => keepUp(box, person));
 }
@@ -128,8 +136,9 @@ export async function copyOverseer(box: MailboxBase, timer: Timer): Promise<void
     status: message.status,
     sent_at: message.record.sent_at,
     product_url: box.environment().PUBLIC_URL,
+    checkpoint: await checkpointForMail(box),
   });
-  const record: About["record"] = (entry) => box.record({ ...entry, message: box.messages.get(message.id) });
+  const record: About["record"] = (entry) => box.recordChecked({ ...entry, message: box.messages.get(message.id) });
   const about: About = { what: "copy", message, record, began: message.created_at };
   await send(box, timer, about, { ...mail, to, id: `${message.id}.copy` });
 }
@@ -153,11 +162,12 @@ export async function tellFallBack(box: MailboxBase, timer: Timer): Promise<void
     mailbox_address: box.settings().address,
     approver: to,
     product_url: box.environment().PUBLIC_URL,
+    checkpoint: await checkpointForMail(box),
   });
   const about: About = {
     what: "fall_back_notice",
     message: null,
-    record: (entry) => box.record(entry),
+    record: (entry) => box.recordChecked(entry),
     began: fell.at,
   };
   await send(box, timer, about, { ...mail, to, id: `${box.settings().id}.${Date.parse(fell.at)}` });
@@ -166,7 +176,7 @@ export async function tellFallBack(box: MailboxBase, timer: Timer): Promise<void
 interface About {
   what: "notification" | "digest" | "copy" | "fall_back_notice";
   message: Message | null;
-  record: (entry: Omit<MailboxEntry, "message" | "resource">) => void;
+  record: HeldItem["record"];
   /** ISO 8601: from when on it is tried. */
   began: string;
 }

@@ -1,4 +1,5 @@
-import { type Outcome, refused } from "../../src/errors.ts";
+import type { Actor } from "../../src/audit/entry.ts";
+import { type ErrorCode, type Outcome, refused } from "../../src/errors.ts";
 import type { ApprovalKind } from "../../src/identity/claim.ts";
 import { comparableAddress, withoutTag } from "../../src/mail/address.ts";
 import { seatFor } from "../../src/oversight/approvals.ts";
@@ -32,7 +33,7 @@ export function decideAsPerson(box: MailboxBase, item: HeldItem, voice: PersonVo
   if (item.contentHash() !== voice.content_hash) {
     return refused("content_changed", "The content is another by now than the one that was looked at.");
   }
-  const actor = { type: "human" as const, id: "approver", via };
+  const actor: Actor = { type: "human", id: "approver", via };
   if (decision === "approve" && edit) {
     const edited = editAsApprover(box, item, edit, { actor, by: person });
     if (!edited.ok) return edited;
@@ -58,13 +59,41 @@ function readerOf({ address }: Person): string {
   return withoutTag(comparableAddress(address));
 }
 
+/** Remembers which revisions a person was shown, and that they read them. */
+function serve(box: MailboxBase, person: Person, items: readonly HeldItem[]): void {
+  box.commit(() => {
+    for (const item of items) box.waiting.markServed(item.id, readerOf(person), item.contentHash());
+    box.record({
+      actor: actorFor(person),
+      action: "pending.read",
+      detail: { items: items.map(({ id }) => id) },
+      personal: { person: person.address },
+    });
+  });
+}
+
+function actorFor({ via }: Person): Actor {
+  return { type: "human", id: "approver", via };
+}
+
+function refuseInSession(box: MailboxBase, person: Person, item: HeldItem, code: ErrorCode): void {
+  box.commit(() =>
+    item.record({
+      actor: actorFor(person),
+      action: "session.refused",
+      detail: { state: item.isOpen() ? "refused" : "decided", code },
+      personal: { person: person.address },
+    }),
+  );
+}
+
 /** What a session shows of an item; `unknown` to whoever has no seat in this mailbox. */
 export async function openItem(box: MailboxBase, person: Person, id: string, isShown: boolean): Promise<LinkView> {
   const seats = await seatsNow(box);
   const item = findItem(box, id);
   if (!item || seatFor(person.address, seats) === null) return { state: "unknown" };
   if (!item.isOpen()) return { state: "decided", approver: person.address, outcome: linkOutcome(box, item, false) };
-  if (isShown) box.commit(() => box.waiting.markServed(item.id, readerOf(person), item.contentHash()));
+  if (isShown) serve(box, person, [item]);
   return {
     state: "open",
     approver: person.address,
@@ -90,9 +119,13 @@ export async function decideInSession(
     const now = findItem(box, id) ?? item;
     return { state: "decided", approver: person.address, outcome: linkOutcome(box, now, justNow) };
   };
-  if (!item.isOpen()) return decided(false);
+  if (!item.isOpen()) {
+    refuseInSession(box, person, item, "already_decided");
+    return decided(false);
+  }
   // The same words, but the agent changed when they leave since this person looked.
   if (box.waiting.servedTo(item.id, readerOf(person)) === "") {
+    refuseInSession(box, person, item, "content_changed");
     return { state: "refused", code: "content_changed", error: "It was changed after you looked at it; look again." };
   }
   const taken = editOrNothing(() =>
@@ -109,6 +142,7 @@ export async function decideInSession(
   );
   if (taken.ok) return decided(true);
   const { code, error } = taken.refusal;
+  refuseInSession(box, person, findItem(box, id) ?? item, code);
   return { state: "refused", code, error };
 }
 
@@ -117,8 +151,6 @@ export async function itemsFor(box: MailboxBase, person: Person, ids: readonly s
   const seats = await seatsNow(box);
   if (seatFor(person.address, seats) === null) return [];
   const open = ids.map((id) => findItem(box, id)).filter((item): item is HeldItem => item?.isOpen() === true);
-  box.commit(() => {
-    for (const item of open) box.waiting.markServed(item.id, readerOf(person), item.contentHash());
-  });
+  if (open.length > 0) serve(box, person, open);
   return open.map((item) => item.view());
 }

@@ -7,6 +7,7 @@ import { whatPolicyLoosens } from "../../src/oversight/policy-loosening.ts";
 import { OPEN_POLICY, type Policy } from "../../src/oversight/rules/policy-type.ts";
 import { actorOf, type MailboxBase, notFound } from "./base.ts";
 import { takeBackAll } from "./take-back.ts";
+import { noteUnchanged } from "./unchanged.ts";
 
 /** Rules and the allowlist. What loosens is done only in the words that the operator allowed; what tightens takes effect at once. */
 
@@ -30,7 +31,10 @@ export function setPolicy(
   const changed = (Object.keys(OPEN_POLICY) as (keyof Policy)[]).filter(
     (key) => canonical(policy[key]) !== canonical(now[key]),
   );
-  if (changed.length === 0) return { policy: now };
+  if (changed.length === 0) {
+    noteUnchanged(box, caller, "policy.changed");
+    return { policy: now };
+  }
   return box.commit(() => {
     box.savePolicy(policy);
     box.saveSettings({ ...box.settings(), risk_threshold: policy.risk_block });
@@ -54,7 +58,10 @@ export function allow(
   approvedWords: string | null,
 ): Outcome<{ entry: AllowlistEntry } | NeedsApproval> {
   const known = box.allowedRecipients().find(({ recipient }) => recipient === entry.recipient);
-  if (known) return accepted({ entry: known });
+  if (known) {
+    noteUnchanged(box, caller, "allowlist.added");
+    return accepted({ entry: known });
+  }
   if (box.allowedRecipients().length >= MAX_ALLOWLIST) {
     return refused("wrong_state", `An allowlist has at most ${MAX_ALLOWLIST} entries.`, {
       hint: "Remove an entry, or name a domain in place of its addresses.",

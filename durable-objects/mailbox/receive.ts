@@ -166,6 +166,7 @@ function threadOf(box: MailboxBase, arrival: ReceivedMessage): string | null {
       thread,
       box.messages
         .ofThread(thread, PARTICIPANTS_FROM)
+        .filter(({ erased_at }) => erased_at === null)
         .flatMap(everyAddress)
         .map(({ address }) => comparableAddress(address)),
     ]),

@@ -128,6 +128,8 @@ export function pendingRequest(box: MailboxBase, request: HeldRequest): PendingI
     agent_metadata: null,
     identity_headers: {},
     waits_because: null,
+    content_expired_at: null,
+    erased_at: null,
     identity_verified: null,
     dkim_result: null,
     dkim_domain: null,

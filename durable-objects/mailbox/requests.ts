@@ -100,6 +100,17 @@ export class Requests {
     this.sql.exec("UPDATE requests SET status = ?, record = ? WHERE id = ?", status, JSON.stringify(record), id);
   }
 
+  /** @returns the next ones in the order of their ids. */
+  after(id: string, limit: number): HeldRequest[] {
+    return this.select("WHERE id > ? ORDER BY id LIMIT ?", id, limit);
+  }
+
+  /** Writes back an erased one: nobody asks the same again by its digest. */
+  erase(request: HeldRequest): void {
+    this.save(request);
+    this.sql.exec("UPDATE requests SET digest = '' WHERE id = ?", request.id);
+  }
+
   private select(clause: string, ...bindings: SqlStorageValue[]): HeldRequest[] {
     return this.sql
       .exec<Row>(`SELECT id, kind, status, key_id, digest, created_at, record FROM requests ${clause}`, ...bindings)
@@ -197,7 +208,8 @@ export function requestItem(box: MailboxBase, request: HeldRequest): HeldItem {
       if (request.kind === "template") templateDecided(box, request, event);
     },
     save: () => box.requests.save(request),
-    record: (entry) => box.record({ ...entry, resource: { type: "request", id: request.id }, sealedBy: request.id }),
+    record: (entry) =>
+      box.recordChecked({ ...entry, resource: { type: "request", id: request.id }, sealedBy: request.id }),
     emit: (what, data) =>
       box.emitEvent(`request.${what}`, {
         message: null,

@@ -30,12 +30,17 @@ interface Trouble {
   what: RecipientTrouble["what"];
 }
 
+/** Which entry is made of it. */
+type Meant =
+  | `delivery.${"delivered" | "returned" | "delayed" | "reported" | "feedback"}`
+  | `message.${"complained" | "unsubscribed"}`;
+
 /** What a report means, read for its recipient. */
 interface Meaning {
   /** Null: nothing changes by it. */
   reported: Reported | null;
   trouble: Trouble["what"] | null;
-  action: string;
+  action: Meant;
   /** Of a failure. */
   kind: BounceKind | null;
   status: RecipientStatus | null;

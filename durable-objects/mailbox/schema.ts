@@ -140,4 +140,21 @@ export const MAILBOX_SCHEMA: readonly (readonly string[])[] = [
     // What the provider called each recipient's copy, by which its events are matched.
     "CREATE TABLE provider_copies (provider_id TEXT NOT NULL, seq INTEGER NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (provider_id, seq, position)) WITHOUT ROWID",
   ],
+  [
+    "ALTER TABLE messages ADD COLUMN content_expired_at TEXT",
+    // The row of an erased message stays, since `seq` has no gaps; nothing in it says anything of a person.
+    "ALTER TABLE messages ADD COLUMN erased_at TEXT",
+    "CREATE INDEX messages_with_content ON messages (created_at, seq) WHERE content_expired_at IS NULL AND erased_at IS NULL",
+    // Which messages pass another on: what is erased is erased there too.
+    "CREATE INDEX messages_by_forwarded ON messages (json_extract(record, '$.outbound.forward.email_id')) WHERE json_extract(record, '$.outbound.forward.email_id') IS NOT NULL",
+    "CREATE INDEX requests_about ON requests (json_extract(record, '$.email_id')) WHERE json_extract(record, '$.email_id') IS NOT NULL",
+    "CREATE INDEX provider_copies_by_message ON provider_copies (seq)",
+    // What lies in R2 and D1 of messages and drafts that are erased, or whose content expired, until it is certain that it is gone.
+    // `closes` is their item among what waits.
+    "CREATE TABLE erasing (id TEXT PRIMARY KEY, closes TEXT) WITHOUT ROWID",
+    // How far the erasure of a person has come here, by the account's number for it; its counts are JSON.
+    "CREATE TABLE erasures (id TEXT PRIMARY KEY, counts TEXT NOT NULL) WITHOUT ROWID",
+    // How often a decision link was opened, or refused a decision, and that is an entry.
+    "ALTER TABLE links ADD COLUMN recorded INTEGER NOT NULL DEFAULT 0",
+  ],
 ];

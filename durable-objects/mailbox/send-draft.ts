@@ -8,6 +8,7 @@ import { absent, hasBody, rowOf, storedIn } from "./drafts.ts";
 import { outboundOf } from "./messages.ts";
 import { type Submitted, submit } from "./submit.ts";
 import { approvedTemplate } from "./templates.ts";
+import { noteUnchanged } from "./unchanged.ts";
 import { sendAnswer } from "./views.ts";
 
 /** What send_email would have refused as missing. */
@@ -93,5 +94,6 @@ export function sendDraft(
 function sentBefore(box: MailboxBase, caller: Caller, id: string): Outcome<Submitted> {
   const message = box.messages.find(id);
   if (message?.direction !== "outbound" || outboundOf(message).author.key_id !== caller.key_id) return absent(box, id);
+  noteUnchanged(box, caller, "draft.sent", message);
   return accepted({ answer: { ...sendAnswer(box, message), idempotent: true }, held: null });
 }

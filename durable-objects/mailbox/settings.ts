@@ -7,8 +7,10 @@ import { withPeople } from "../../src/oversight/overseers.ts";
 import { contradictions, whatSettingsLoosen } from "../../src/oversight/settings-loosening.ts";
 import type { MailboxChange, UpdateAnswer } from "../mailbox-rpc.ts";
 import { actorOf, type MailboxBase } from "./base.ts";
+import { scheduleRetention } from "./content-retention.ts";
 import { replaceLinks } from "./links.ts";
 import { takeBackAll } from "./take-back.ts";
+import { noteUnchanged } from "./unchanged.ts";
 
 /** @returns the scopes of which a change needs one. Whoever oversees may throw the panic switch, too. */
 export function scopesFor(change: MailboxChange): readonly Scope[] {
@@ -38,7 +40,10 @@ export function update(
   const changed = (Object.keys(change) as (keyof MailboxChange)[]).filter(
     (key) => canonical(mailbox[key]) !== canonical(now[key]),
   );
-  if (changed.length === 0) return accepted({ mailbox: now });
+  if (changed.length === 0) {
+    noteUnchanged(box, caller, "mailbox.updated");
+    return accepted({ mailbox: now });
+  }
   return box.commit(() => {
     box.saveSettings(mailbox);
     box.record({
@@ -51,7 +56,7 @@ export function update(
         paused: mailbox.paused,
         operator_approved: isApproved,
       },
-      personal: Object.fromEntries(changed.map((key) => [key, mailbox[key]])),
+      personal: Object.fromEntries(changed.map((key) => [key, mailbox[key]])) as MailboxChange,
     });
     box.schedule("project", mailbox.id, box.now());
     follow(box, caller, now, mailbox);
@@ -71,6 +76,7 @@ function follow(box: MailboxBase, caller: Caller, was: Mailbox, is: Mailbox): vo
   if (differs("approvers") || differs("approvers_pending")) replaceLinks(box);
   else if (ASKING.some(differs)) for (const id of box.waiting.all()) box.schedule("ask", id, box.now());
   if (differs("delegations")) watchDelegations(box, is);
+  if (differs("content_retention")) scheduleRetention(box);
   if ((was.paused && !is.paused) || (!was.is_active && is.is_active)) takeUp(box);
 }
 

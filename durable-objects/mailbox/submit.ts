@@ -29,6 +29,7 @@ import {
   withPromotion,
   wordsOf,
 } from "./terms.ts";
+import { noteUnchanged } from "./unchanged.ts";
 import { judge } from "./verdict.ts";
 import { sendAnswer, verdictView } from "./views.ts";
 
@@ -69,18 +70,34 @@ export function submit(
   { terms, writers = [] }: { terms: SendingTerms | null; writers?: readonly Author[] },
 ): Outcome<Submitted> {
   const earlier = earlierAnswer(box, caller, submission);
-  if (earlier) return earlier;
+  if (earlier) {
+    if (earlier.ok) noteUnchanged(box, caller, "message.queued", box.messages.get(earlier.value.answer.id));
+    return earlier;
+  }
   const judged = understand(box, submission, terms);
   if (!judged.ok) return judged;
   if (judged.value.verdict.verdict === "deny") return refuseByRule(box, caller, submission, judged.value.verdict);
   return accepted(box.commit(() => store(box, caller, submission, { ...judged.value, writers })));
 }
 
-/** What a submission would meet. Stores and records nothing. */
-export function judgeSubmission(box: MailboxBase, submission: Submission, terms: SendingTerms | null): Outcome<DryRun> {
+/** What a submission would meet. Stores nothing of it. */
+export function judgeSubmission(
+  box: MailboxBase,
+  caller: Caller,
+  submission: Submission,
+  terms: SendingTerms | null,
+): Outcome<DryRun> {
   const judged = understand(box, submission, terms);
   if (!judged.ok) return judged;
   const { verdict, content } = judged.value;
+  box.commit(() =>
+    box.record({
+      actor: actorOf({ ...caller, agent_id: submission.agent_id }),
+      action: "message.judged",
+      detail: { verdict: verdict.verdict, rule: verdict.rule, applied_mode: verdict.mode },
+      personal: { to: recipientsOf(content), subject: content.subject, because: verdict.because },
+    }),
+  );
   return accepted({ dry_run: true as const, verdict: verdictView(verdict), content_hash: contentHash(content) });
 }
 
@@ -301,7 +318,8 @@ function isBound({ bound_agent_id }: Caller, agentId: string | null): boolean {
 }
 
 /** The action that says what became of a message. */
-const PLACED: Partial<Record<Message["status"], string>> = {
+type PlacedAction = `message.${"held" | "queued" | "scheduled" | "blocked"}`;
+const PLACED: Partial<Record<Message["status"], PlacedAction>> = {
   pending_send_approval: "message.held",
   queued: "message.queued",
   scheduled: "message.scheduled",
@@ -309,7 +327,7 @@ const PLACED: Partial<Record<Message["status"], string>> = {
 };
 
 /** @returns the audit action of where a submitted or changed message was placed. */
-export function placedAction({ status }: Message): string {
+export function placedAction({ status }: Message): PlacedAction {
   const action = PLACED[status];
   if (!action) throw new Error(`no submission is placed as ${status}`);
   return action;
@@ -337,6 +355,8 @@ function recordSubmission(box: MailboxBase, caller: Caller, message: Message, ve
       attachments: record.attachments.length,
       thread_id: message.thread_id,
       ...(outbound.test && { sandbox: true }),
+      ...(outbound.model_id !== null && { model_id: outbound.model_id }),
+      ...(outbound.model_provider !== null && { model_provider: outbound.model_provider }),
       ...(outbound.intelligence && {
         domain_risk: Math.round(100 * (outbound.domain_risk?.score ?? 0)),
         unknown_sources: [

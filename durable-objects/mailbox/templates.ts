@@ -96,6 +96,41 @@ export class TemplateVersions {
     return { ...rest, status: row.status as RequestStatus, content, created_at };
   }
 
+  /** @returns of each template that is there the version in use, and the newest one. */
+  living(): { id: string; content: TemplateContent }[] {
+    const ids = this.sql
+      .exec<{ id: string }>(`SELECT DISTINCT id FROM templates WHERE ${NOT_DELETED} ORDER BY id`)
+      .toArray();
+    return ids.flatMap(({ id }) => [this.newest(id), this.inUse(id)].filter((version) => version !== null));
+  }
+
+  /** Whether a version is in use, or the newest of a template that is there. */
+  isLiving(id: string, version: number): boolean {
+    return [this.newest(id), this.inUse(id)].some((living) => living?.version === version);
+  }
+
+  /** @returns versions, deleted ones too, in the order of ids and versions. @param offset how many are left out. */
+  versionsFrom(offset: number, limit: number): { id: string; version: number; status: string; template: string }[] {
+    return this.sql
+      .exec<{ id: string; version: number; status: string; template: string }>(
+        "SELECT id, version, status, template FROM templates ORDER BY id, version LIMIT ? OFFSET ?",
+        limit,
+        offset,
+      )
+      .toArray();
+  }
+
+  /** Leaves of a version its place alone. */
+  erase(id: string, version: number): void {
+    const nothing = { name: "", subject: "", markdown: "", variables: [], allowed_domains: null };
+    this.sql.exec(
+      "UPDATE templates SET template = json_set(?, '$.created_at', json_extract(template, '$.created_at')) WHERE id = ? AND version = ?",
+      JSON.stringify(nothing),
+      id,
+      version,
+    );
+  }
+
   count(): number {
     return this.sql
       .exec<{ n: number }>(

@@ -13,7 +13,8 @@ const DIRECT_WAY = 2_000;
 
 function sentMessage(box: MailboxBase, emailId: string): Message | null {
   const message = box.messages.find(emailId);
-  return message?.direction === "outbound" && !outboundOf(message).test ? message : null;
+  if (message?.direction !== "outbound" || message.erased_at !== null) return null;
+  return outboundOf(message).test ? null : message;
 }
 
 /** Whom the message went to, or was tried for. */

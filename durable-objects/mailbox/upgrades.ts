@@ -10,6 +10,7 @@ import { trackRecord } from "./counts.ts";
 import { unwatchPending } from "./pending.ts";
 import { askFor, type HeldRequest, hashOf, requestItem } from "./requests.ts";
 import { update } from "./settings.ts";
+import { noteUnchanged } from "./unchanged.ts";
 
 /** An agent asks for more rope. Only the operator's code gives it; people see the request among what waits, and can reject it. */
 
@@ -40,7 +41,10 @@ export function requestUpgrade(
   const digest = hashOf({ operation: "request_upgrade", content, author });
   const same = box.requests.openOf(key_id, ["upgrade"], digest).find(({ status }) => status === "pending");
   const answer = (id: string) => accepted({ pending_id: id, change: words, record: trackRecord(box) });
-  if (same) return answer(same.id);
+  if (same) {
+    noteUnchanged(box, caller, "upgrade.requested");
+    return answer(same.id);
+  }
   if (box.requests.countOpen(key_id, ["upgrade"]) >= MAX_OPEN) {
     return refused("rate_limited", `At most ${MAX_OPEN} upgrade requests of a key wait at a time.`, {
       detail: { retry_after: 3600 },

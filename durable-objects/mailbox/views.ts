@@ -66,6 +66,8 @@ export function emailSummary(message: Message, mailbox: Mailbox): EmailSummary {
     decision_reason: decision?.reason ?? record.end_reason,
     flags: inbound?.flags ?? [],
     waits_because: whyItWaits(message, mailbox),
+    content_expired_at: message.content_expired_at,
+    erased_at: message.erased_at,
   };
 }
 

@@ -1,10 +1,13 @@
+import type { DetailField, Only } from "../../src/audit/actions.ts";
 import { canonical } from "../../src/canonical-json.ts";
 import { accepted, type Outcome, type Refusal, refused } from "../../src/errors.ts";
 import type { Agent } from "../../src/operations/shapes.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
 import { recordAgent } from "../../src/store/tenant-projection.ts";
+import type { NewEntry } from "../ledger/log.ts";
 import { actorOf, notFound } from "../mailbox/base.ts";
 import type { AgentChange, AgentRegistration, CreatedAgent } from "../tenant-rpc.ts";
+import { noteUnchanged } from "./accesses.ts";
 import type { TenantBase } from "./base.ts";
 import { keysOfDefault, setDefaults, whyNotDefaults } from "./default-agents.ts";
 import { projectKey } from "./keys.ts";
@@ -37,6 +40,7 @@ export async function createAgent(
       canonical({ ...described, keys: default_for }) ===
       canonical({ name, model_id, model_provider, keys: keysOfDefault(box, id) });
     if (!same) return taken(id);
+    noteUnchanged(box, caller, "agent.created", { type: "agent", id });
     await bringToD1(box, id, default_for);
     return accepted({ agent: shown(box, caller, before), existed: true });
   }
@@ -86,7 +90,7 @@ export async function updateAgent(
       setDefaults(box, id, keys);
       recordChange(box, caller, "agent.updated", agent, { changed, default_for: keys.wanted });
     });
-  }
+  } else noteUnchanged(box, caller, "agent.updated", { type: "agent", id });
   await bringToD1(box, id, [...now, ...keys.wanted]);
   return accepted(shown(box, caller, agent));
 }
@@ -109,7 +113,7 @@ export async function deleteAgent(box: TenantBase, caller: Caller, id: string): 
       setDefaults(box, id, keys);
       recordChange(box, caller, "agent.deleted", agent, { was_default_for: keys.now });
     });
-  }
+  } else noteUnchanged(box, caller, "agent.deleted", { type: "agent", id });
   await bringToD1(box, id, keys.now);
   return accepted(shown(box, caller, agent));
 }
@@ -160,14 +164,16 @@ function saveAgent(box: TenantBase, agent: StoredAgent): void {
   box.schedule("agent", agent.id, box.now() + 2_000);
 }
 
-function recordChange(
+type AgentAction = `agent.${"created" | "updated" | "deleted"}`;
+
+function recordChange<A extends AgentAction, Detail extends NonNullable<NewEntry["detail"]>>(
   box: TenantBase,
   caller: Caller,
-  action: string,
+  action: A,
   { id, name, model_id, model_provider }: StoredAgent,
-  detail: Record<string, unknown>,
+  detail: Detail & Only<Detail, DetailField<A>>,
 ): void {
-  box.record({
+  box.recordChecked({
     actor: actorOf(caller),
     action,
     resource: { type: "agent", id },

@@ -1,8 +1,9 @@
-import type { Env } from "../../src/env.ts";
+import type { OnlyNamed } from "../../src/audit/actions.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
 import type { EventType } from "../../src/webhooks/event.ts";
-import { Ledger, type NewEntry } from "../ledger.ts";
-import { DATA_KEYS, DKIM_KEYS, IDENTITY_KEYS } from "../resealing.ts";
+import type { NewEntry } from "../ledger/log.ts";
+import { Ledger } from "../ledger.ts";
+import { DATA_KEYS, DKIM_KEYS, IDENTITY_KEYS, LOG_KEYS } from "../resealing.ts";
 import type { NewTenant } from "../tenant-rpc.ts";
 import { TENANT_SCHEMA } from "./schema.ts";
 import { isWithinKey, type StoredKey } from "./stored-key.ts";
@@ -15,7 +16,7 @@ export interface StoredTenant extends NewTenant {
 /** What the tenant object's parts work with: its row, its keys, its chain. */
 export abstract class TenantBase extends Ledger {
   protected readonly schemaVersions = TENANT_SCHEMA;
-  protected override readonly sealedTables = [DKIM_KEYS, IDENTITY_KEYS, DATA_KEYS];
+  protected override readonly sealedTables = [DKIM_KEYS, IDENTITY_KEYS, DATA_KEYS, LOG_KEYS];
   /** The object's own tables. Writes belong inside `commit`. */
   readonly rows: SqlStorage = this.sql;
 
@@ -46,43 +47,18 @@ export abstract class TenantBase extends Ledger {
   }
 
   /** Appends an audit entry. Inside `commit`, beside the change it records. @returns the entry's id. */
-  record(entry: NewEntry): string {
-    return this.append(entry).id;
+  record<E extends NewEntry>(entry: E & OnlyNamed<E>): string {
+    return this.recordChecked(entry);
+  }
+
+  /** The same of an entry whose fields were checked where it was made. Inside `commit`. */
+  recordChecked(entry: NewEntry): string {
+    return this.appendChecked(entry).id;
   }
 
   /** Records an event for the world outside about the tenant as a whole. Inside `commit`. */
   emitEvent(type: EventType, data: Record<string, unknown>): void {
     const noMessage = { message_id: null, email_id: null, thread_id: null };
     this.appendEvent(type, { mailbox: null, mailbox_id: null, ...noMessage, data });
-  }
-
-  schedule(kind: string, ref: string, due: number, options: { attempts?: number } = {}): void {
-    this.timers.set(kind, ref, due, options);
-  }
-
-  /** The refs of every timer of a kind. */
-  scheduled(kind: string): string[] {
-    return this.timers.refs(kind);
-  }
-
-  isScheduled(kind: string, ref: string): boolean {
-    return this.timers.get(kind, ref) !== null;
-  }
-
-  unschedule(kind: string, ref: string): void {
-    this.timers.clear(kind, ref);
-  }
-
-  time(): string {
-    return new Date(this.now()).toISOString();
-  }
-
-  environment(): Env {
-    return this.env;
-  }
-
-  /** Resolves once everything committed so far is durable: before anything leaves for the world outside. */
-  flush(): Promise<void> {
-    return this.ctx.storage.sync();
   }
 }

@@ -1,3 +1,5 @@
+import type { Action, DetailField, Only } from "../../src/audit/actions.ts";
+import type { Actor } from "../../src/audit/entry.ts";
 import { canonical } from "../../src/canonical-json.ts";
 import { accepted, type Outcome, type Refusal, refused } from "../../src/errors.ts";
 import { newId } from "../../src/ids.ts";
@@ -10,7 +12,9 @@ import { releaseDomain, reserveDomain } from "../../src/store/domain-owners.ts";
 import type { StoredDkimKey } from "../../src/store/domains.ts";
 import { ownDomainOf } from "../../src/store/identity-directory.ts";
 import type { ConfiguredDomain, DomainSettings, DomainStanding, DomainWish, NeedsKeys } from "../domain-rpc.ts";
+import type { NewEntry } from "../ledger/log.ts";
 import { actorOf, notFound } from "../mailbox/base.ts";
+import { noteUnchanged } from "./accesses.ts";
 import type { TenantBase } from "./base.ts";
 import { publishDomain } from "./domain-projection.ts";
 import {
@@ -99,7 +103,10 @@ async function makeDomain(
   const owner = await reserveDomain(DB, { ...row, unaligned_since: null }, now);
   // Reserved. A crash here leaves a row that proves nothing: the same call finishes it, and whoever proves control gets it.
   const meanwhile = findDomainByName(box, domain);
-  if (meanwhile) return configured(box, meanwhile, true);
+  if (meanwhile) {
+    noteUnchanged(box, caller, "domain.configured", { type: "domain", id: meanwhile.id });
+    return configured(box, meanwhile, true);
+  }
   const is_owned = owner.tenant_id === tenant_id;
   const made = box.commit(() => {
     saveKeys(box, domain, newKeys(domain, keys, "active", now));
@@ -130,6 +137,7 @@ async function changeDomain(
   const changed = (Object.keys(settings) as (keyof DomainSettings)[]).filter(
     (name) => settings[name] !== before.settings[name],
   );
+  if (changed.length === 0) noteUnchanged(box, caller, "domain.updated", { type: "domain", id: before.id });
   if (changed.length === 0 && (spf === null || canonical(spf) === canonical(before.spf)))
     return configured(box, before, true);
   const after = box.commit(() => {
@@ -162,7 +170,10 @@ export async function rotateDkim(
   await turnOf(box, id);
   const before = findDomain(box, id);
   if (!before) return notFound();
-  if (before.rotation_since !== null) return configured(box, before, true);
+  if (before.rotation_since !== null) {
+    noteUnchanged(box, caller, "domain.dkim_rotation_started", { type: "domain", id });
+    return configured(box, before, true);
+  }
   const refusal = whyNoNewKeys(box, before);
   if (refusal) return { ok: false, refusal };
   if (keys === null) return needsKeys(before.domain, before.settings.dkim_key_type);
@@ -293,15 +304,17 @@ function settingsDetail({ dkim_key_type, dmarc_policy, mta_sts }: DomainSettings
   return { dkim_key_type, dmarc_policy, mta_sts };
 }
 
+type DomainAction = Exclude<Extract<Action, `domain.${string}`>, "domain.checked">;
+
 /** Appends an entry about a domain. Its name may be a person's. Inside `commit`. */
-export function recordDomain(
+export function recordDomain<A extends DomainAction, Detail extends NonNullable<NewEntry["detail"]>>(
   box: TenantBase,
-  actor: Parameters<TenantBase["record"]>[0]["actor"],
-  action: string,
+  actor: Actor,
+  action: A,
   { id, domain }: Pick<StoredDomain, "id" | "domain">,
-  detail: NonNullable<Parameters<TenantBase["record"]>[0]["detail"]>,
+  detail: Detail & Only<Detail, DetailField<A>>,
 ): void {
-  box.record({ actor, action, resource: { type: "domain", id }, detail, personal: { domain } });
+  box.recordChecked({ actor, action, resource: { type: "domain", id }, detail, personal: { domain } });
 }
 
 /** A domain is the whole account's. */

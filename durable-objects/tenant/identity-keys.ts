@@ -9,6 +9,7 @@ import type { Sealed } from "../../src/store/secrets.ts";
 import { SYSTEM } from "../ledger.ts";
 import { actorOf, notFound } from "../mailbox/base.ts";
 import type { KeyRotation, PublishedIdentityKey, SealedIdentityKey } from "../tenant-rpc.ts";
+import { noteUnchanged } from "./accesses.ts";
 import type { TenantBase } from "./base.ts";
 
 /** The tenant's identity keys (FORMATS.md §3): one signs, the others stay published. The object is their authority. */
@@ -99,7 +100,10 @@ function replaceActive(box: TenantBase, caller: Caller): Outcome<KeyRotation> {
 function revokeKey(box: TenantBase, caller: Caller, kid: string): Outcome<KeyRotation> {
   const key = findIdentityKey(box, kid);
   if (!key) return notFound();
-  if (key.revoked_at !== null) return accepted({ active: publishedOf(activeOf(box)), replaced: publishedOf(key) });
+  if (key.revoked_at !== null) {
+    noteUnchanged(box, caller, "identity.key_revoked", { type: "identity_key", id: kid });
+    return accepted({ active: publishedOf(activeOf(box)), replaced: publishedOf(key) });
+  }
   const now = box.now();
   const revoked = retire(box, { ...key, revoked_at: new Date(now).toISOString() }, now);
   box.record({

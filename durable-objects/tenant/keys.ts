@@ -9,6 +9,7 @@ import { recordKey } from "../../src/store/tenant-projection.ts";
 import { SYSTEM } from "../ledger.ts";
 import { actorOf, notFound } from "../mailbox/base.ts";
 import type { ApiKeyChange, KeyUpdateAnswer, NewApiKey } from "../tenant-rpc.ts";
+import { noteUnchanged } from "./accesses.ts";
 import type { TenantBase } from "./base.ts";
 import { publicKey, type StoredKey } from "./stored-key.ts";
 
@@ -166,7 +167,7 @@ export async function updateKey(
         ...(changed.includes("name") && { personal: { name: to.name } }),
       });
     });
-  }
+  } else noteUnchanged(box, caller, "key.updated", { type: "api_key", id: keyId });
   await projectKey(box, keyId);
   return accepted({ key: publicKey(to) });
 }
@@ -203,7 +204,7 @@ export async function revokeKey(box: TenantBase, caller: Caller, keyId: string):
       saveKey(box, stored);
       box.record({ actor: actorOf(caller), action: "key.revoked", resource: { type: "api_key", id: keyId } });
     });
-  }
+  } else noteUnchanged(box, caller, "key.revoked", { type: "api_key", id: keyId });
   await projectKey(box, keyId);
   return accepted(publicKey(stored));
 }

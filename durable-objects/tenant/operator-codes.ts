@@ -7,6 +7,7 @@ import { deriveKeys } from "../../src/store/secrets.ts";
 import { actorOf, notFound } from "../mailbox/base.ts";
 import type { AskedUpgrade } from "../tenant-rpc.ts";
 import type { TenantBase } from "./base.ts";
+import { newestNote } from "./checkpoints.ts";
 
 /** One-time codes that the operator is mailed. Only an HMAC of a code is stored. */
 
@@ -101,6 +102,7 @@ async function mailCode(
     expires_at,
     tenant_name: name,
     product_url: env.PUBLIC_URL,
+    checkpoint: newestNote(box),
     ...(upgrade && { record: upgrade.record, mailbox_address: upgrade.mailbox_address }),
   });
   const outcome = await sendSystemMail(

@@ -2,6 +2,7 @@ import { accepted, type Outcome } from "../../src/errors.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
 import { actorOf, notFound } from "../mailbox/base.ts";
 import type { Pauses } from "../tenant-rpc.ts";
+import { noteUnchanged } from "./accesses.ts";
 import type { TenantBase } from "./base.ts";
 
 /** The panic switches of agents and of the whole tenant. A mailbox has its own, among its settings. */
@@ -21,6 +22,7 @@ export function isPaused(box: TenantBase, agentId: string | null): boolean {
 export function setPause(box: TenantBase, caller: Caller, agentId: string | null, paused: boolean): Outcome<Pauses> {
   if (!box.isMine(caller)) return notFound();
   const ref = agentId ?? TENANT;
+  const resource = agentId === null ? { type: "tenant", id: caller.tenant_id } : { type: "agent", id: agentId };
   const now = box.rows.exec("SELECT 1 FROM pauses WHERE agent_id = ?", ref).toArray().length > 0;
   if (now !== paused) {
     box.commit(() => {
@@ -29,10 +31,10 @@ export function setPause(box: TenantBase, caller: Caller, agentId: string | null
       box.record({
         actor: actorOf(caller),
         action: paused ? "sending.paused" : "sending.resumed",
-        resource: agentId === null ? { type: "tenant", id: caller.tenant_id } : { type: "agent", id: agentId },
+        resource,
       });
     });
-  }
+  } else noteUnchanged(box, caller, paused ? "sending.paused" : "sending.resumed", resource);
   return accepted(standing(box));
 }
 

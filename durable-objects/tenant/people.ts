@@ -1,12 +1,19 @@
 import { accepted, type Outcome, refused } from "../../src/errors.ts";
 import { comparableAddress } from "../../src/mail/address.ts";
+import {
+  ACCOUNT_DEFAULTS,
+  type AccountSettings,
+  accountLoosening,
+  changedSettings,
+} from "../../src/operations/account-settings.ts";
 import type { Account } from "../../src/operations/shapes.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
 import { recordPeople } from "../../src/store/people.ts";
 import { countMailboxes, recordTenant } from "../../src/store/tenant-projection.ts";
 import { SYSTEM } from "../ledger.ts";
 import { actorOf, notFound } from "../mailbox/base.ts";
-import type { AccountChange, NewTenant } from "../tenant-rpc.ts";
+import type { AccountChange, AccountUpdateAnswer, NewTenant } from "../tenant-rpc.ts";
+import { noteUnchanged } from "./accesses.ts";
 import type { StoredTenant, TenantBase } from "./base.ts";
 
 /** The tenant itself, its operator, and the people whom the operator has confirmed. */
@@ -44,40 +51,61 @@ export async function account(box: TenantBase, caller: Caller): Promise<Outcome<
   return box.isMine(caller) ? accepted(await accountOf(box, box.tenant())) : notFound();
 }
 
-/** Changes the account. What the footer of promotional mail says is on record with every change of it. */
+/** Changes the account's settings; see TenantRpc. What changed is on record, and what says something of people is sealed. */
 export async function updateAccount(
   box: TenantBase,
   caller: Caller,
-  { postal_address }: AccountChange,
-): Promise<Outcome<Account>> {
+  change: AccountChange,
+  approvedWords: string | null,
+): Promise<Outcome<AccountUpdateAnswer>> {
   if (!box.isMine(caller)) return notFound();
   if (caller.mailbox_ids !== null) {
     return refused("mailbox_not_allowed", "This key is bound to its mailboxes and cannot change the whole account.");
   }
-  const before = box.tenant();
-  if (postal_address !== undefined && postal_address !== (before.postal_address ?? null)) {
+  const before = settingsOf(box.tenant());
+  const after = { ...before, ...change };
+  const words = accountLoosening(before, after);
+  if (words !== null && words !== approvedWords) return accepted({ needs_approval: { change: words } });
+  const changed = changedSettings(before, after);
+  if (changed.length > 0) {
     box.commit(() => {
-      box.saveTenant({ ...before, postal_address });
+      box.saveTenant({ ...box.tenant(), ...change });
+      const { postal_address, auditor_email, ...open } = Object.fromEntries(
+        changed.map((name) => [name, after[name]]),
+      ) as Partial<AccountSettings>;
       box.record({
         actor: actorOf(caller),
         action: "account.updated",
-        resource: { type: "tenant", id: before.id },
-        detail: { changed: ["postal_address"] },
-        personal: { postal_address },
+        resource: { type: "tenant", id: box.tenant().id },
+        detail: { changed, ...open },
+        ...((postal_address !== undefined || auditor_email !== undefined) && {
+          personal: {
+            ...(postal_address !== undefined && { postal_address }),
+            ...(auditor_email !== undefined && { auditor_email }),
+          },
+        }),
       });
     });
-  }
+  } else noteUnchanged(box, caller, "account.updated", { type: "tenant", id: caller.tenant_id });
   // Also where nothing changed: an earlier call may have broken off before this.
   const stored = box.tenant();
   await recordTenant(box.environment().DB, stored);
-  return accepted(await accountOf(box, stored));
+  return accepted({ account: await accountOf(box, stored) });
+}
+
+/** @returns what the account has decided, with the defaults of what it has not. */
+export function settingsOf(tenant: StoredTenant): AccountSettings {
+  const names = Object.keys(ACCOUNT_DEFAULTS) as (keyof AccountSettings)[];
+  return Object.fromEntries(
+    names.map((name) => [name, tenant[name] ?? ACCOUNT_DEFAULTS[name]]),
+  ) as unknown as AccountSettings;
 }
 
 async function accountOf(box: TenantBase, tenant: StoredTenant): Promise<Account> {
-  const { id, name, operator_email, confirmed_approvers, created_at, postal_address = null } = tenant;
+  const { id, name, operator_email, confirmed_approvers, created_at } = tenant;
   const mailbox_count = await countMailboxes(box.environment().DB, id);
   const approvers = confirmed_approvers;
-  return { id, tenant_id: id, name, operator_email, approvers, mailbox_count, postal_address, created_at };
+  return { id, tenant_id: id, name, operator_email, approvers, mailbox_count, ...settingsOf(tenant), created_at };
 }
 
 /** @returns those of `people` whom the operator has confirmed, as they are given; the operator counts as one. */

@@ -78,4 +78,43 @@ export const TENANT_SCHEMA: readonly (readonly string[])[] = [
     "CREATE TABLE domain_names (name TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE INDEX domain_names_by_time ON domain_names (at)",
   ],
+  [
+    // How large a log was at its newest checkpoint that was told of: a mailbox's to the tenant's log, the tenant's own to the auditor.
+    "CREATE TABLE told_checkpoints (log TEXT PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID",
+    // How many refusals of a key have entries in its present hour, and how many were left out.
+    "CREATE TABLE refusals (key_id TEXT PRIMARY KEY, since INTEGER NOT NULL, recorded INTEGER NOT NULL, left_out INTEGER NOT NULL) WITHOUT ROWID",
+  ],
+  [
+    // Persons who are being erased. The address is here and in no other place of the job, and goes with its last step.
+    `CREATE TABLE erasures (
+      id TEXT PRIMARY KEY,
+      address TEXT,
+      -- Who asked, as the audit log names them, as JSON.
+      actor TEXT NOT NULL,
+      started_at TEXT NOT NULL,
+      finished_at TEXT,
+      -- A round looks at everything; the last one is that which finds nothing.
+      round INTEGER NOT NULL,
+      -- What was erased, as JSON.
+      counts TEXT NOT NULL
+    ) WITHOUT ROWID`,
+    "CREATE UNIQUE INDEX erasures_under_way ON erasures (address) WHERE address IS NOT NULL",
+    // One row for each mailbox, and one for the tenant itself, by its id.
+    `CREATE TABLE erasure_parts (
+      erasure TEXT NOT NULL,
+      part TEXT NOT NULL,
+      round INTEGER NOT NULL,
+      -- Where this round goes on, as JSON; null: at the beginning.
+      position TEXT,
+      done INTEGER NOT NULL,
+      -- Whether this round found something.
+      found INTEGER NOT NULL,
+      -- What this round has to leave for the next, as JSON.
+      waits TEXT NOT NULL,
+      -- Why nothing may be erased now, such as a legal hold.
+      blocked TEXT,
+      counts TEXT NOT NULL,
+      PRIMARY KEY (erasure, part)
+    ) WITHOUT ROWID`,
+  ],
 ];

@@ -1,12 +1,14 @@
+import type { Action, DetailField, Only, PersonalField } from "../../src/audit/actions.ts";
 import { comparableAddress } from "../../src/mail/address.ts";
 import { signInMail } from "../../src/mail/notification.ts";
 import { sendSystemMail } from "../../src/mail/system-mail.ts";
 import type { RecipientOutcome } from "../../src/mail/transports/transport.ts";
 import { hashConsoleToken, newConsoleToken, signInLink } from "../../src/oversight/console-tokens.ts";
-import type { NewEntry } from "../ledger.ts";
+import type { NewEntry } from "../ledger/log.ts";
 import type { ConsoleSession } from "../tenant-rpc.ts";
 import { backoff, type Timer } from "../timers.ts";
 import type { TenantBase } from "./base.ts";
+import { newestNote } from "./checkpoints.ts";
 
 /** Sign-in links and sessions of the people who oversee something at this tenant. No key has any part in them. */
 
@@ -88,6 +90,7 @@ export async function mailSignInLink(box: TenantBase, timer: Timer): Promise<voi
     tenant_name: name,
     expires_at: new Date(expires).toISOString(),
     product_url: PUBLIC_URL,
+    checkpoint: newestNote(box),
   });
   const outcome = await sendSystemMail(
     box.environment(),
@@ -161,7 +164,7 @@ export function session(box: TenantBase, sessionHash: string): ConsoleSession | 
     });
   }
   const { id, name } = box.tenant();
-  return { tenant_id: id, tenant_name: name, person };
+  return { tenant_id: id, tenant_name: name, person, is_operator: isOperator(box, found.person) };
 }
 
 /** Ends a session, or with `everywhere` all of that person's. One that has ended already stays so. */
@@ -177,6 +180,11 @@ export function signOut(box: TenantBase, sessionHash: string, everywhere: boolea
 
 function findSession(box: TenantBase, sessionHash: string): Session | null {
   return box.rows.exec<Session>("SELECT * FROM sessions WHERE token_hash = ?", sessionHash).toArray()[0] ?? null;
+}
+
+/** @param person in comparable form. */
+function isOperator(box: TenantBase, person: string): boolean {
+  return comparableAddress(box.tenant().operator_email) === person;
 }
 
 /** @param person in comparable form. @returns the address as the tenant has it; null for who oversees nothing here. */
@@ -214,20 +222,20 @@ function forgetOld(box: TenantBase): void {
   box.rows.exec("DELETE FROM sessions WHERE expires_at <= ?", box.now());
 }
 
-function record(
+type ConsoleAction = Extract<Action, `console.${string}`>;
+
+function record<A extends ConsoleAction, Detail extends NonNullable<NewEntry["detail"]>, Personal extends object>(
   box: TenantBase,
   person: string,
-  action: string,
-  detail: NonNullable<NewEntry["detail"]> = {},
-  personal: Record<string, unknown> = {},
+  action: A,
+  detail?: Detail & Only<Detail, DetailField<A>>,
+  personal?: Personal & Only<Personal, PersonalField<A>>,
 ): void {
-  const { id, operator_email } = box.tenant();
-  const isOperator = comparableAddress(operator_email) === person;
-  box.record({
-    actor: { type: "human", id: isOperator ? "operator" : "approver", via: "console" },
+  box.recordChecked({
+    actor: { type: "human", id: isOperator(box, person) ? "operator" : "approver", via: "console" },
     action,
-    resource: { type: "tenant", id },
-    detail,
+    resource: { type: "tenant", id: box.tenant().id },
+    ...(detail && { detail }),
     personal: { person, ...personal },
   });
 }

@@ -15,6 +15,7 @@ import { recordSuppression } from "../../src/store/suppressions.ts";
 import { SYSTEM } from "../ledger.ts";
 import { actorOf, notFound } from "../mailbox/base.ts";
 import type { NewSuppression, RecipientTrouble, SuppressionPage } from "../tenant-rpc.ts";
+import { noteUnchanged } from "./accesses.ts";
 import type { TenantBase } from "./base.ts";
 
 /**
@@ -151,6 +152,7 @@ export async function addSuppression(
   const unreached = whyNotReached(caller);
   if (unreached) return { ok: false, refusal: unreached };
   const changed = box.commit(() => put(box, { ...wanted, email_id: null }, actorOf(caller)));
+  if (!changed) noteUnchanged(box, caller, "suppression.added", { type: "tenant", id: caller.tenant_id });
   await bringToD1(box, wanted.address);
   const row = find(box, wanted.address);
   if (!row) throw new Error("a suppression is missing right after it was entered");

@@ -1,12 +1,13 @@
-import { createHash } from "node:crypto";
 import { canonical } from "../canonical-json.ts";
+import { utf8 } from "../identity/encoding.ts";
 import type { Door } from "../oversight/caller.ts";
 import type { Mode } from "../oversight/modes.ts";
+import { sha256Hex } from "./sha256.ts";
 
 /** FORMATS.md §6. */
 export interface Actor {
   type: "agent" | "human" | "system";
-  /** An agent's key, a person's address (sealed: `approver` in `detail`'s personal part), or `multimail`. */
+  /** An agent or its key, `multimail`, or what a person is here, such as `approver`. Never an address: who it was is sealed. */
   id: string;
   agent_id?: string;
   key_id?: string;
@@ -52,9 +53,29 @@ export function entryText(entry: Entry): string {
   return canonical(entry);
 }
 
+function refuseUnhashable(value: unknown, path: string): void {
+  if (typeof value === "number" && !Number.isSafeInteger(value)) throw new Error(`${path} of an entry is no integer`);
+  if (typeof value === "string" && !value.isWellFormed()) throw new Error(`${path} of an entry has a lone surrogate`);
+  if (typeof value !== "object" || value === null) return;
+  for (const [name, inner] of Object.entries(value)) {
+    refuseUnhashable(name, `a name in ${path}`);
+    refuseUnhashable(inner, `${path}.${name}`);
+  }
+}
+
+/**
+ * @returns the RFC 8785 form of an entry that is about to be appended.
+ * @throws Error for a number that is no integer and a string with a lone surrogate, which not every verifier writes alike
+ *   (FORMATS.md §6). It would be a defect of ours: doors take no such text, and what is read of mail is sealed.
+ */
+export function newEntryText(entry: Entry): string {
+  refuseUnhashable(entry, "the text");
+  return entryText(entry);
+}
+
 /** The RFC 6962 leaf hash. @param text the entry's canonical form. @returns lower-case hex SHA-256(0x00 ‖ text). */
 export function hashEntryText(text: string): string {
-  return createHash("sha256").update(Buffer.of(0)).update(text).digest("hex");
+  return sha256Hex(utf8(`\0${text}`));
 }
 
 /** @returns the first moment an entry may carry: never before `previous`, however the clock jumped. */

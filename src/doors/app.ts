@@ -14,7 +14,7 @@ import { securityHeaders } from "./security-headers.ts";
 import type { AppEnvironment, DoorDependencies } from "./serve.ts";
 import { resealAnswer, setupAnswer } from "./setup.ts";
 import { unsubscribeRoutes } from "./unsubscribe.tsx";
-import { verifyRoutes } from "./verify.tsx";
+import { verifyAuditRoutes, verifyRoutes } from "./verify.tsx";
 import { addWellKnown, WELL_KNOWN_PATHS } from "./well-known.ts";
 
 /** Which methods each path of an operation takes. */
@@ -78,6 +78,7 @@ export function createApp(dependencies: DoorDependencies): Hono<AppEnvironment> 
   app.route("/", approveRoutes(dependencies.now));
   app.route("/", consoleRoutes(dependencies));
   app.route("/", verifyRoutes());
+  app.route("/", verifyAuditRoutes());
   app.route("/", unsubscribeRoutes());
   addRest(app, dependencies);
   addRpc(app, dependencies);

@@ -14,6 +14,19 @@ const REMEMBERED_KEYS = 10_000;
 /** Keys this isolate knows, by hash. Only keys that exist: a new one works at once. */
 const remembered = new Map<string, { row: KeyRow; asked: number }>();
 
+const INVALID = "This API key is unknown or revoked.";
+
+/** A key that was revoked. Whoever sends it is told nothing more; its tenant's log says that it was tried. */
+export class RevokedKey extends Refused {
+  readonly caller: Caller;
+  constructor(caller: Caller) {
+    super("invalid_key", INVALID);
+    this.name = "RevokedKey";
+    this.caller = caller;
+  }
+}
+
+/** @returns the key's row, a revoked one's too; only keys that work are remembered. */
 async function lookUp(db: D1Database, hash: string, now: () => number): Promise<KeyRow | null> {
   const asked = now();
   const known = remembered.get(hash);
@@ -21,7 +34,7 @@ async function lookUp(db: D1Database, hash: string, now: () => number): Promise<
   if (known && asked >= known.asked && asked - known.asked < REMEMBERED_MS) return known.row;
   remembered.delete(hash);
   const row = await findKey(db, hash);
-  if (row === null || row.revoked_at !== null) return null;
+  if (row === null || row.revoked_at !== null) return row;
   if (remembered.size >= REMEMBERED_KEYS) remembered.clear();
   // From before the question, since D1 may have answered with what was true then.
   remembered.set(hash, { row, asked });
@@ -53,8 +66,12 @@ export async function authenticate(db: D1Database, headers: Headers, via: Door, 
   }
   const hash = createHash("sha256").update(token).digest("hex");
   const row = KEY.test(token) ? await lookUp(db, hash, now) : null;
-  if (row === null || !sameHash(row.hash, hash))
-    throw new Refused("invalid_key", "This API key is unknown or revoked.");
+  if (row === null || !sameHash(row.hash, hash)) throw new Refused("invalid_key", INVALID);
+  if (row.revoked_at !== null) throw new RevokedKey(callerOf(row, via));
+  return callerOf(row, via);
+}
+
+function callerOf(row: KeyRow, via: Door): Caller {
   return {
     tenant_id: row.tenant_id,
     key_id: row.id,

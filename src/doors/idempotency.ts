@@ -1,10 +1,12 @@
 import { createHash } from "node:crypto";
+import { access } from "../audit/access.ts";
 import { canonical } from "../canonical-json.ts";
 import type { Env } from "../env.ts";
 import { Refused, unwrap } from "../errors.ts";
 import type { Answer, Operation } from "../operations/operation.ts";
 import { callTenant } from "../store/mailbox-client.ts";
 import type { Admitted } from "./admit.ts";
+import { recordEntry, recordServed } from "./record.ts";
 
 /**
  * Whether an operation's answers are kept here. Sends keep theirs in the mailbox, in the transaction of the message itself;
@@ -26,14 +28,21 @@ export async function answerOnce(
   { caller, input, idempotencyKey }: Admitted,
   now: () => number,
 ): Promise<Answer<unknown>> {
-  const work = () => operation.handler({ env, caller, now, idempotencyKey }, input);
+  const work = async () => {
+    const answer = await operation.handler({ env, caller, now, idempotencyKey }, input);
+    await recordServed(env, operation, { caller, input }, answer);
+    return answer;
+  };
   if (idempotencyKey === null || !keepsAnswers(operation)) return work();
   const digest = createHash("sha256")
     .update(canonical(JSON.parse(JSON.stringify({ operation: operation.name, input }))))
     .digest("hex");
   const earlier = unwrap(await callTenant(env, caller.tenant_id, (tenant) => tenant.recall(caller, idempotencyKey)));
   if (earlier) {
-    if (earlier.digest === digest) return { status: 200, body: { ...JSON.parse(earlier.body), idempotent: true } };
+    if (earlier.digest === digest) {
+      await recordEntry(env, caller, access({ action: "answer.repeated", detail: { operation: operation.name } }));
+      return { status: 200, body: { ...JSON.parse(earlier.body), idempotent: true } };
+    }
     throw new Refused("idempotency_conflict", "This idempotency key was used within 24 hours for another call.");
   }
   const answer = await work();

@@ -1,12 +1,15 @@
 import type { Context } from "hono";
 import type { Env } from "../env.ts";
 import type { Answer, Operation } from "../operations/operation.ts";
+import type { Caller } from "../oversight/caller.ts";
 import { admit, requireScope } from "./admit.ts";
-import { authenticate, authenticateAgain, authenticateIfAsked, REMEMBERED_MS } from "./authentication.ts";
+import { pageHeaders } from "./approve/headers.ts";
+import { authenticate, authenticateAgain, authenticateIfAsked, REMEMBERED_MS, RevokedKey } from "./authentication.ts";
 import { errorAnswer } from "./error-answers.ts";
 import { answerOnce } from "./idempotency.ts";
 import { readJsonBody } from "./limits.ts";
 import { limitRate } from "./rate-limit.ts";
+import { namedIn, recordRefused } from "./record.ts";
 import { readableByPages } from "./security-headers.ts";
 
 /** What the worker's doors run on. */
@@ -35,7 +38,14 @@ function toResponse(answer: Answer<unknown>): Response {
     return Response.json(answer.body, { status: answer.status, ...(answer.headers && { headers: answer.headers }) });
   }
   if ("text" in answer) {
-    return new Response(answer.text, { headers: { ...answer.headers, "Content-Type": answer.content_type } });
+    const { text, content_type } = answer;
+    // A page of ours has the policy of all our pages; the rest of our answers show nothing.
+    const page = content_type.startsWith("text/html") ? pageHeaders("", "") : {};
+    return new Response(text, { headers: { ...page, ...answer.headers, "Content-Type": content_type } });
+  }
+  if ("stream" in answer) {
+    const headers = { "Content-Type": answer.content_type, "Content-Disposition": contentDisposition(answer.name) };
+    return new Response(answer.stream, { headers });
   }
   const { stream, name, content_type, size } = answer.file;
   const type = content_type.split(";")[0]?.trim() ?? "";
@@ -71,25 +81,44 @@ async function answerTo(
   { now }: DoorDependencies,
 ): Promise<Response> {
   const { env, req } = context;
+  let known: Caller | null = null;
+  // As much of the call as was read before it was refused.
+  const read: unknown[] = [path];
   try {
     if (operation.rateLimited) await limitRate(env, req.raw.headers);
     const asked = now();
     const establish = operation.scope === "public" ? authenticateIfAsked : authenticate;
     const caller = await establish(env.DB, req.raw.headers, "rest", now);
+    known = caller;
+    const query = new URL(req.url).searchParams;
+    read.push(Object.fromEntries(query));
     requireScope(operation, caller);
     const body = req.method === "GET" ? undefined : await readJsonBody(req.raw);
-    const admitted = admit(operation, caller, {
-      path,
-      query: new URL(req.url).searchParams,
-      body,
-      headers: req.raw.headers,
-    });
+    read.push(body);
+    const admitted = admit(operation, caller, { path, query, body, headers: req.raw.headers });
+    known = admitted.caller;
     const answer = await answerOnce(env, operation, admitted, now);
     // What was written is done and is said to be; what was only read is not for a key that was withdrawn while it waited.
     if (operation.effect === "read" && now() - asked >= REMEMBERED_MS)
       await authenticateAgain(env.DB, req.raw.headers, caller, now);
     return toResponse(answer);
   } catch (error) {
-    return errorAnswer(error, operation.name);
+    const attempted = error instanceof RevokedKey ? error.caller : known;
+    return refusedAnswer(env, operation, attempted, { error, asked: namedIn(read) });
+  }
+}
+
+/** The refusal is an entry before it is answered; where it cannot be one, that is the answer. */
+async function refusedAnswer(
+  env: Env,
+  { name }: Operation,
+  caller: Caller | null,
+  attempt: { error: unknown; asked: Record<string, string[]> },
+): Promise<Response> {
+  try {
+    if (caller) await recordRefused(env, name, caller, attempt);
+    return errorAnswer(attempt.error, name);
+  } catch (error) {
+    return errorAnswer(error, name);
   }
 }

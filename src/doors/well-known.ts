@@ -1,5 +1,6 @@
 import type { Context, Hono } from "hono";
 import { z } from "zod";
+import { access } from "../audit/access.ts";
 import { mtaStsPolicyText } from "../mail/domain-records.ts";
 import {
   getIdentityPublicKey,
@@ -31,6 +32,7 @@ const jwks = defineOperation({
   summary: "Reads a tenant's keys as a JWK set.",
   scope: "public",
   effect: null,
+  recorded: { entry: ({ tenant_id }) => access({ action: "identity.keys_read", personal: { tenant_id } }) },
   readableByPages: true,
   input: z.strictObject({ tenant_id: tenantReference }),
   output: z.object({ keys: z.array(publishedKeyShape) }),

@@ -17,6 +17,8 @@ export interface Receipt {
   issued_at: string;
   /** The deployment's address. */
   issuer: string;
+  /** The tenant's newest checkpoint of its audit log when it was made, as a signed note (FORMATS.md §6). */
+  checkpoint: string;
   /** A JWS (RFC 7515 §3.1, compact) over all the other fields: ES256, r ‖ s (RFC 7518 §3.4). */
   jws: string;
 }
@@ -28,8 +30,17 @@ export interface ReceiptInput extends Omit<Receipt, "payload" | "kid" | "jws"> {
 /** @throws Error if the key's signature is not DER, or the claim is of another key: mistakes of ours. */
 export function makeReceipt({ claim, ...facts }: ReceiptInput, key: SigningKey): Receipt {
   if (claim.kid !== key.kid) throw new Error("The receipt is signed with another key than its claim");
-  const { signature_header, verified, key_fingerprint, issued_at, issuer } = facts;
-  const fields = { payload: claim, signature_header, verified, key_fingerprint, kid: key.kid, issued_at, issuer };
+  const { signature_header, verified, key_fingerprint, issued_at, issuer, checkpoint } = facts;
+  const fields = {
+    payload: claim,
+    signature_header,
+    verified,
+    key_fingerprint,
+    kid: key.kid,
+    issued_at,
+    issuer,
+    checkpoint,
+  };
   const header = { alg: "ES256", kid: key.kid, typ: "multimail-receipt+jwt" };
   const signed = [header, fields].map((part) => toBase64url(utf8(JSON.stringify(part)))).join(".");
   const signature = rawOfDer(key.sign(utf8(signed)));

@@ -1,6 +1,6 @@
 import { timeInWords } from "../pages/words.ts";
 import { Button, Mail, Paragraph, PlainLink, renderMail } from "./notification-layout.tsx";
-import { foot, type PersonMail, paragraphs } from "./notification-parts.tsx";
+import { Checkpoint, foot, type PersonMail, paragraphs } from "./notification-parts.tsx";
 import { oneLine, quotingSubject } from "./notification-text.ts";
 
 /** What the mail with a sign-in link is made of. */
@@ -13,10 +13,18 @@ export interface SignIn {
   /** ISO 8601. */
   expires_at: string;
   product_url: string;
+  checkpoint?: string | null;
 }
 
 /** The mail with a one-time link into the console. Opening it does not sign in yet: mail scanners open links too. */
-export function signInMail({ link, person, tenant_name, expires_at, product_url }: SignIn): PersonMail {
+export function signInMail({
+  link,
+  person,
+  tenant_name,
+  expires_at,
+  product_url,
+  checkpoint = null,
+}: SignIn): PersonMail {
   const tenant = oneLine(tenant_name, 80);
   const title = "Sign in";
   const lead = `Someone, probably you, wants to sign in to the console of ${tenant} as ${oneLine(person, 200, "strict")}.`;
@@ -26,7 +34,7 @@ export function signInMail({ link, person, tenant_name, expires_at, product_url 
   const why = `You get this because you oversee mailboxes of ${tenant}.`;
   return {
     subject: quotingSubject("Your link to sign in", tenant),
-    text: paragraphs(title, lead, `Sign in:\n${link}`, once, ignore, foot(why, product_url, null)),
+    text: paragraphs(title, lead, `Sign in:\n${link}`, once, ignore, foot(why, product_url, checkpoint)),
     html: renderMail(
       <Mail title={title} preview={lead} product_url={product_url} why={why}>
         <Paragraph soft>{lead}</Paragraph>
@@ -38,6 +46,7 @@ export function signInMail({ link, person, tenant_name, expires_at, product_url 
         <Paragraph soft small>
           If the button does nothing, open this address: <PlainLink href={link} />
         </Paragraph>
+        {checkpoint !== null && <Checkpoint note={checkpoint} />}
       </Mail>,
     ),
   };

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { access } from "../audit/access.ts";
 import { Refused } from "../errors.ts";
 import { domainOf } from "../mail/address.ts";
 import { findVerifiedDomain, identityFacts, isKnownAgent, ownDomainOf } from "../store/identity-directory.ts";
@@ -51,6 +52,10 @@ export const getAgentPublicKey = defineOperation({
   summary: "Reads the Ed25519 key that an agent's mail is signed with where its domain signs.",
   scope: "public",
   effect: null,
+  recorded: {
+    entry: ({ agent_id, domain, tenant_id }) =>
+      access({ action: "identity.agent_key_read", personal: { agent_id, domain, tenant_id } }),
+  },
   readableByPages: true,
   input: z.strictObject({
     agent_id: knownAgentId,

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { AgentChange } from "../../durable-objects/tenant-rpc.ts";
+import { access } from "../audit/access.ts";
 import { unwrap } from "../errors.ts";
 import { callTenant } from "../store/mailbox-client.ts";
 import { agentId, cursor, headerText, knownAgentId, limit, modelId, modelProvider } from "./fields.ts";
@@ -31,6 +32,7 @@ export const createAgent = defineOperation({
   summary: "Registers an agent. The same call again answers the same; other values are for update_agent.",
   scope: ["admin"],
   effect: "administer",
+  recorded: "by_its_object",
   input: createIn,
   output: agentShape,
   rest: [{ method: "POST", path: "/v1/agents" }],
@@ -46,6 +48,9 @@ export const listAgents = defineOperation({
   summary: "Lists the account's agents in the order of their ids.",
   scope: ["read", "admin"],
   effect: null,
+  recorded: {
+    entry: (_input, body) => access({ action: "agents.listed", detail: { results: body?.agents.length ?? 0 } }),
+  },
   input: z.strictObject({ limit, cursor }),
   output: z.object({ agents: z.array(agentShape), cursor: z.string().nullable() }),
   rest: [{ method: "GET", path: "/v1/agents" }],
@@ -66,6 +71,7 @@ export const getAgent = defineOperation({
   summary: "Reads an agent.",
   scope: ["read", "admin"],
   effect: null,
+  recorded: { entry: ({ id }) => access({ action: "agent.read", resource: { type: "agent", id } }) },
   input: z.strictObject({ id }),
   output: agentShape,
   rest: [{ method: "GET", path: "/v1/agents/{id}" }],
@@ -94,6 +100,7 @@ export const updateAgent = defineOperation({
   summary: "Changes an agent. What was sent or drafted before stays as it is.",
   scope: ["admin"],
   effect: "administer",
+  recorded: "by_its_object",
   input: updateIn,
   output: agentShape,
   rest: [{ method: "PATCH", path: "/v1/agents/{id}" }],
@@ -109,6 +116,7 @@ export const deleteAgent = defineOperation({
   summary: "Deletes an agent. Keys that acted as it by default act for none; its name can still be given per send.",
   scope: ["admin"],
   effect: "administer",
+  recorded: "by_its_object",
   input: z.strictObject({ id }),
   output: agentShape,
   rest: [{ method: "DELETE", path: "/v1/agents/{id}" }],

@@ -55,6 +55,7 @@ export const addToAllowlist = defineOperation({
   summary: "Lets mail to a recipient leave where only gated_send would hold it. It waits for the operator's code.",
   scope: ["admin"],
   effect: "administer",
+  recorded: "by_its_object",
   input: addIn,
   output: z.union([allowlistEntryShape, pendingApprovalShape]),
   rest: [{ method: "POST", path: "/v1/mailboxes/{mailbox_id}/allowlist" }],
@@ -76,6 +77,7 @@ export const listAllowlist = defineOperation({
   summary: "Lists the recipients whom a human has approved beforehand.",
   scope: ["read", "admin", "oversight"],
   effect: null,
+  recorded: "by_its_object",
   input: z
     .strictObject({ ...mailboxNames, limit, cursor })
     .transform(({ limit, cursor, ...names }, context) => ({ mailbox: mailboxOf(names, context), limit, cursor })),
@@ -97,6 +99,7 @@ export const removeFromAllowlist = defineOperation({
   summary: "Takes a recipient off the allowlist at once, and takes back what had not left because of it.",
   scope: ["admin"],
   effect: "administer",
+  recorded: "by_its_object",
   input: z
     .strictObject({ ...mailboxNames, entry_id: z.string().min(1).max(64) })
     .transform(({ entry_id, ...names }, context) => ({ mailbox: mailboxOf(names, context), entry_id })),

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { ApiKeyChange, NewApiKey } from "../../durable-objects/tenant-rpc.ts";
+import { access } from "../audit/access.ts";
 import { Refused, unwrap } from "../errors.ts";
 import { isId } from "../ids.ts";
 import type { Scope } from "../oversight/caller.ts";
@@ -74,6 +75,7 @@ export const createApiKey = defineOperation({
   summary: "Makes a key. It is shown once. Keys with oversight or admin wait for the operator's code.",
   scope: ["admin"],
   effect: "administer",
+  recorded: "by_its_object",
   input: createIn,
   output: z.union([apiKeyShape.extend({ key: z.string() }), pendingApprovalShape]),
   rest: [{ method: "POST", path: "/v1/api-keys" }],
@@ -110,6 +112,9 @@ export const listApiKeys = defineOperation({
   summary: "Lists the account's keys, revoked ones too, never the secrets.",
   scope: ["admin"],
   effect: null,
+  recorded: {
+    entry: (_input, body) => access({ action: "keys.listed", detail: { results: body?.api_keys.length ?? 0 } }),
+  },
   input: z.strictObject({ limit, cursor }),
   output: z.object({ api_keys: z.array(apiKeyShape), cursor: z.string().nullable() }),
   rest: [{ method: "GET", path: "/v1/api-keys" }],
@@ -154,6 +159,7 @@ export const updateApiKey = defineOperation({
     "Changes a key. Narrowing works within 5 seconds everywhere; whatever widens it waits for the operator's code.",
   scope: ["admin"],
   effect: "administer",
+  recorded: "by_its_object",
   input: updateIn,
   output: z.union([apiKeyShape, pendingApprovalShape]),
   rest: [{ method: "PATCH", path: "/v1/api-keys/{id}" }],
@@ -176,6 +182,7 @@ export const revokeApiKey = defineOperation({
   summary: "Revokes a key. It stops working within 5 seconds everywhere.",
   scope: ["admin"],
   effect: "administer",
+  recorded: "by_its_object",
   input: z.strictObject({ id: z.string().min(1).max(64) }),
   output: apiKeyShape,
   rest: [{ method: "DELETE", path: "/v1/api-keys/{id}" }],

@@ -8,6 +8,7 @@ export const downloadAttachment = defineOperation({
   summary: "Downloads one attachment's bytes.",
   scope: ["read"],
   effect: "read",
+  recorded: "by_its_object",
   input: z
     .strictObject({ ...emailNames, filename: z.string().min(1).max(1_000) })
     .transform(({ filename, ...names }, context) => ({ filename, reference: emailOf(names, context) })),

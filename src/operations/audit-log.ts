@@ -1,6 +1,9 @@
 import { z } from "zod";
+import { access } from "../audit/access.ts";
 import type { Entry } from "../audit/entry.ts";
 import { openPersonal } from "../audit/sealing.ts";
+import { ocsfEvent } from "../audit/siem.ts";
+import { checkTimes } from "../audit/time-range.ts";
 import { asEmailId, isId } from "../ids.ts";
 import { comparableAddress, parseAddresses } from "../mail/address.ts";
 import { type AuditRow, findEntries } from "../store/audit-search.ts";
@@ -10,6 +13,7 @@ import { agreed, cursor, instant, knownAgentId, limit } from "./fields.ts";
 import { defineOperation, type OperationContext } from "./operation.ts";
 import { foreignCursor } from "./page-cursor.ts";
 import { mailboxNames } from "./references.ts";
+import { timestamp } from "./shapes.ts";
 
 /** An entry of FORMATS.md §6 with its hash and opened fields, and some of its members again under the names that clients read. */
 const entryShape = z.looseObject({
@@ -29,6 +33,9 @@ const entryShape = z.looseObject({
   created_at: z.string(),
 });
 
+/** The same entry as an event of the Open Cybersecurity Schema Framework (docs/audit.md has the table). */
+const ocsfShape = z.looseObject({ class_uid: z.number(), type_uid: z.number(), time: z.number() });
+
 function shown(master: MasterKeys, { hash, entry: text, wrapped }: AuditRow): z.output<typeof entryShape> {
   const entry: Entry = JSON.parse(text);
   return {
@@ -43,6 +50,11 @@ function shown(master: MasterKeys, { hash, entry: text, wrapped }: AuditRow): z.
   };
 }
 
+function shownToSiem(master: MasterKeys, { hash, entry: text, wrapped }: AuditRow): z.output<typeof ocsfShape> {
+  const entry: Entry = JSON.parse(text);
+  return { ...ocsfEvent(entry, hash, openPersonal(master, entry, wrapped)) };
+}
+
 /**
  * @param name a mailbox's id or address.
  * @returns the id that entries have; null for an address that no mailbox of the caller's tenant has.
@@ -54,14 +66,39 @@ async function mailboxIdOf({ env, caller }: OperationContext, name: string): Pro
   return parsed ? findMailboxByAddress(env.DB, caller.tenant_id, comparableAddress(parsed.address)) : null;
 }
 
+/**
+ * A mailbox's entries are those of its log, so that the two filters are one.
+ * @returns which log is asked for, null for all; `none` where what was asked for has no entries.
+ */
+async function logAskedFor(
+  context: OperationContext,
+  { log, mailbox }: { log?: string | undefined; mailbox: string | null },
+): Promise<string | null | "none"> {
+  if (mailbox === null) return log ?? null;
+  const id = await mailboxIdOf(context, mailbox);
+  // A tenant's log is asked for as a log: no mailbox has it.
+  if (id === null || !id.startsWith("mbx_") || (log !== undefined && log !== id)) return "none";
+  return id;
+}
+
 export const getAuditLog = defineOperation({
   name: "get_audit_log",
   summary: "Reads the audit log, the newest entries first.",
   scope: ["admin"],
   effect: null,
+  recorded: {
+    entry: ({ limit: _limit, cursor: _cursor, ...query }, body) =>
+      access({ action: "audit.read", detail: { results: body?.entries.length ?? 0 }, personal: { query } }),
+  },
   input: z
     .strictObject({
       agent_id: knownAgentId.optional().describe("Entries of what this agent did"),
+      actor: z
+        .string()
+        .min(1)
+        .max(64)
+        .optional()
+        .describe("Entries of what this one did: agent, human or system; a key's id; or the id that entries have"),
       domain: z
         .string()
         .min(1)
@@ -70,9 +107,11 @@ export const getAuditLog = defineOperation({
         .describe("The sending domain of the mailbox, as entries have it in detail.domain"),
       email_id: z.string().min(1).max(64).optional().describe("Entries about this message: em_… or pend_…"),
       ...mailboxNames,
+      log: z.string().min(1).max(64).optional().describe("Entries of this log: a mailbox's id, or the account's own"),
       action: z.string().min(1).max(64).optional().describe("Entries of this action, such as message.held"),
       from: instant.optional().describe("Entries at this time or later"),
       to: instant.optional().describe("Entries before this time"),
+      format: z.enum(["entry", "ocsf"]).default("entry").describe("ocsf: as events that a SIEM takes"),
       limit,
       cursor,
     })
@@ -80,25 +119,34 @@ export const getAuditLog = defineOperation({
       ...rest,
       mailbox: agreed({ mailbox_id, mailbox }, ["mailbox_id", "mailbox"], context, false),
     })),
-  output: z.object({ entries: z.array(entryShape), cursor: z.string().nullable() }),
+  output: z.object({
+    entries: z.array(z.union([entryShape, ocsfShape])),
+    cursor: z.string().nullable(),
+    archived_before: timestamp
+      .nullable()
+      .describe("On the last page: entries up to this time may be in the sealed segments alone, which exports read"),
+  }),
   rest: [{ method: "GET", path: "/v1/audit-log" }],
-  async handler(context, { limit, cursor, mailbox, ...filters }) {
+  async handler(context, { limit, cursor, mailbox, format, ...filters }) {
     const { env, caller } = context;
     if (cursor !== undefined && !isId("aud", cursor)) throw foreignCursor();
-    const mailboxId = mailbox === null ? null : await mailboxIdOf(context, mailbox);
+    checkTimes(filters);
+    const log = await logAskedFor(context, { log: filters.log, mailbox });
     // As with every other filter, what is not there has no entries.
-    if (mailbox !== null && mailboxId === null) return { status: 200, body: { entries: [], cursor: null } };
+    if (log === "none") return { status: 200, body: { entries: [], cursor: null, archived_before: null } };
     const asked = {
+      log,
       agent_id: filters.agent_id ?? null,
+      actor: filters.actor ?? null,
       domain: filters.domain?.toLowerCase() ?? null,
       // A pending item's entries are its email's.
       email_id: filters.email_id === undefined ? null : (asEmailId(filters.email_id) ?? filters.email_id),
-      mailbox_id: mailboxId,
       action: filters.action ?? null,
       from: filters.from ?? null,
       to: filters.to ?? null,
     };
-    const { rows, next } = await findEntries(env.DB, caller, asked, { limit, before: cursor ?? null });
-    return { status: 200, body: { entries: rows.map((row) => shown(env, row)), cursor: next } };
+    const { rows, next, archived_before } = await findEntries(env.DB, caller, asked, { limit, before: cursor ?? null });
+    const show = format === "ocsf" ? shownToSiem : shown;
+    return { status: 200, body: { entries: rows.map((row) => show(env, row)), cursor: next, archived_before } };
   },
 });

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { access } from "../audit/access.ts";
 import { Refused } from "../errors.ts";
 import { asEmailId, isId, pendingIdOf } from "../ids.ts";
 import { domainOf } from "../mail/address.ts";
@@ -72,6 +73,15 @@ export const decideEmails = defineOperation({
     "Approves or rejects many held items that this key has read, by their ids or by a filter; each is its own decision and may be refused by itself.",
   scope: ["oversight"],
   effect: "decide",
+  recorded: {
+    // Each decision has its own entry, in its mailbox's log.
+    entry: ({ filter, dry_run }, body) =>
+      access({
+        action: "decisions.made",
+        detail: { decided: body?.decided ?? 0, results: body?.results.length ?? 0, dry_run },
+        ...(filter && { personal: { query: filter } }),
+      }),
+  },
   input: decideIn,
   output: z.object({ decided: z.number(), results: z.array(resultShape), cursor: z.string().nullable() }),
   rest: [{ method: "POST", path: "/v1/oversight/decide-many" }],

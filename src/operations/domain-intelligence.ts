@@ -47,6 +47,7 @@ export const checkDomainIntelligence = defineOperation({
     "Looks up what is known of a domain before anything is sent there. Where sends wait for a human, so does this.",
   scope: ["send"],
   effect: "send",
+  recorded: "by_its_object",
   askedAs: "read",
   input: z
     .strictObject({

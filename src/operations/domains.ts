@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { ConfiguredDomain, DomainSettings, DomainWish, NeedsKeys } from "../../durable-objects/domain-rpc.ts";
 import type { TenantRpc } from "../../durable-objects/tenant-rpc.ts";
+import { access } from "../audit/access.ts";
 import type { Env } from "../env.ts";
 import { type Outcome, Refused, unwrap } from "../errors.ts";
 import { isId } from "../ids.ts";
@@ -129,6 +130,7 @@ export const configureDomain = defineOperation({
   summary: "Sets a domain up for sending, or changes how it is set up, and says what to publish. Harmless to repeat.",
   scope: ["admin"],
   effect: "administer",
+  recorded: "by_its_object",
   input: configureIn,
   output: z.union([domainShape.extend({ idempotent: z.literal(true).optional() }), pendingApprovalShape]),
   rest: [{ method: "POST", path: "/v1/domains" }],
@@ -163,6 +165,9 @@ export const listDomains = defineOperation({
   summary: "Lists the account's domains, and what each is to publish.",
   scope: ["admin"],
   effect: null,
+  recorded: {
+    entry: (_input, body) => access({ action: "domains.listed", detail: { results: body?.domains.length ?? 0 } }),
+  },
   input: z.strictObject({ limit, cursor }),
   output: z.object({ domains: z.array(domainShape), total: z.number(), cursor: z.string().nullable() }),
   rest: [{ method: "GET", path: "/v1/domains" }],
@@ -192,6 +197,9 @@ export const getDomain = defineOperation({
   summary: "Reads a domain: what it is to publish, and what was found when it was looked at last.",
   scope: ["admin"],
   effect: null,
+  recorded: {
+    entry: ({ domain_id }) => access({ action: "domain.read", resource: { type: "domain", id: domain_id } }),
+  },
   input: z.strictObject({ domain_id }),
   output: domainShape,
   rest: [{ method: "GET", path: "/v1/domains/{domain_id}" }],
@@ -206,6 +214,7 @@ export const deleteDomain = defineOperation({
   summary: "Gives a domain up, and its DKIM keys with it. Refused while a mailbox is there.",
   scope: ["admin"],
   effect: "administer",
+  recorded: "by_its_object",
   input: z.strictObject({ domain_id }),
   output: domainShape.extend({ idempotent: z.literal(true).optional() }),
   rest: [{ method: "DELETE", path: "/v1/domains/{domain_id}" }],
@@ -237,6 +246,14 @@ export const verifyDomainAlignment = defineOperation({
   summary: "Looks at the DNS now, and says of each record whether it is there, what was found and what to do.",
   scope: ["admin"],
   effect: "administer",
+  recorded: {
+    entry: ({ domain_id }, body) =>
+      access({
+        action: "domain.looked_at",
+        resource: { type: "domain", id: domain_id },
+        detail: { status: body?.status ?? null },
+      }),
+  },
   input: z.strictObject({ domain_id }),
   output: alignmentShape.extend({ idempotent: z.literal(true).optional() }),
   rest: [{ method: "POST", path: "/v1/domains/{domain_id}/verify" }],
@@ -260,6 +277,7 @@ export const rotateDkim = defineOperation({
   summary: "Makes new DKIM keys. They sign once they are seen published; the old ones stay published for a week after.",
   scope: ["admin"],
   effect: "administer",
+  recorded: "by_its_object",
   input: z.strictObject({ domain_id }),
   output: domainShape.extend({ idempotent: z.literal(true).optional() }),
   rest: [{ method: "POST", path: "/v1/domains/{domain_id}/rotate-dkim" }],

@@ -133,6 +133,7 @@ export const createDraft = defineOperation({
   summary: "Begins a draft. It may lack anything that send_email needs.",
   scope: ["send"],
   effect: "annotate",
+  recorded: "by_its_object",
   input: z.strictObject({ ...mailboxNames, ...drafted }).transform(({ mailbox_id, mailbox, ...message }, context) => ({
     mailbox: mailboxOf({ mailbox_id, mailbox }, context),
     draft: withDraftContent(message, context),
@@ -151,6 +152,7 @@ export const updateDraft = defineOperation({
   summary: "Changes a draft. What is left out stays as it is.",
   scope: ["send"],
   effect: "annotate",
+  recorded: "by_its_object",
   input: z
     .strictObject({ ...draftNames, ...drafted })
     .transform(({ draft_id, id, mailbox_id, mailbox, ...message }, context) => ({
@@ -171,6 +173,7 @@ export const listDrafts = defineOperation({
   summary: "Lists a mailbox's drafts, the newest first.",
   scope: ["send"],
   effect: "read",
+  recorded: "by_its_object",
   input: z.strictObject({ ...mailboxNames, limit, cursor }).transform(({ mailbox_id, mailbox, ...page }, context) => ({
     ...page,
     mailbox: mailboxOf({ mailbox_id, mailbox }, context),
@@ -193,6 +196,7 @@ export const getDraft = defineOperation({
   summary: "Reads a draft.",
   scope: ["send"],
   effect: "read",
+  recorded: "by_its_object",
   input: oneDraft,
   output: draftShape,
   rest: [{ method: "GET", path: "/v1/mailboxes/{mailbox_id}/drafts/{draft_id}" }],
@@ -208,6 +212,7 @@ export const sendDraft = defineOperation({
     "Sends a draft as whoever calls, under its own id; the draft is gone then. Sending it again answers the same.",
   scope: ["send"],
   effect: "send",
+  recorded: "by_its_object",
   input: oneDraft,
   output: sendAnswerShape,
   rest: [{ method: "POST", path: "/v1/mailboxes/{mailbox_id}/drafts/{draft_id}/send" }],
@@ -223,6 +228,7 @@ export const deleteDraft = defineOperation({
   summary: "Deletes a draft with its files.",
   scope: ["send"],
   effect: "annotate",
+  recorded: "by_its_object",
   input: oneDraft,
   output: draftShape,
   rest: [{ method: "DELETE", path: "/v1/mailboxes/{mailbox_id}/drafts/{draft_id}" }],

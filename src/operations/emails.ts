@@ -88,6 +88,7 @@ export const checkInbox = defineOperation({
   summary: "Lists a mailbox's messages, the newest first, by any combination of filters.",
   scope: ["read"],
   effect: "read",
+  recorded: "by_its_object",
   input: inboxFields.transform(({ mailbox_id, mailbox, ...rest }, context) => ({
     ...rest,
     mailbox: mailboxOf({ mailbox_id, mailbox }, context),
@@ -121,6 +122,7 @@ export const readEmail = defineOperation({
   summary: "Reads one message with its body. An unread one becomes read.",
   scope: ["read"],
   effect: "read",
+  recorded: "by_its_object",
   input: z
     .strictObject({
       ...emailNames,
@@ -151,6 +153,7 @@ export const getThread = defineOperation({
   summary: "Reads a thread's messages, the oldest first.",
   scope: ["read"],
   effect: "read",
+  recorded: "by_its_object",
   input: z
     .strictObject({
       thread_id: z.string().min(1).max(64),
@@ -188,6 +191,7 @@ export const markEmail = defineOperation({
   summary: "Marks a received message as read, unread or archived.",
   scope: ["read"],
   effect: "annotate",
+  recorded: "by_its_object",
   input: z
     .strictObject({ ...emailNames, status: z.enum(["read", "unread", "archived"]), tags: tagsForm })
     .transform(({ status, tags, ...names }, context) => ({ status, tags, reference: emailOf(names, context) })),

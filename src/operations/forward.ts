@@ -15,6 +15,7 @@ export const forwardEmail = defineOperation({
     "Passes a message on: as it is, with a seal over what was found of its author when it arrived; with a comment, attached to a message of the mailbox's own.",
   scope: ["send"],
   effect: "send",
+  recorded: "by_its_object",
   input: z
     .strictObject({
       ...emailNames,

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { KeyRotation, PublishedIdentityKey } from "../../durable-objects/tenant-rpc.ts";
+import { access } from "../audit/access.ts";
 import { Refused, unwrap } from "../errors.ts";
 import type { KeyDocument } from "../identity/keys.ts";
 import { fingerprintOf, publicKeyPem } from "../identity/public-keys.ts";
@@ -91,6 +92,9 @@ export const getIdentityPublicKey = defineOperation({
   summary: "Reads the public keys that a tenant's mail is signed with, the active one first.",
   scope: "public",
   effect: null,
+  recorded: {
+    entry: ({ tenant_id, kid }) => access({ action: "identity.keys_read", personal: { tenant_id, kid } }),
+  },
   readableByPages: true,
   textForm: PUBLIC_KEY_TYPE,
   input: z.strictObject({
@@ -146,6 +150,7 @@ export const rotateIdentityKey = defineOperation({
   summary: "Makes a new identity key. What is under way finishes under the old one, which stays published.",
   scope: ["admin"],
   effect: "administer",
+  recorded: "by_its_object",
   input: rotateIn,
   output: z.union([rotationShape, pendingApprovalShape]),
   rest: [{ method: "POST", path: "/v1/identity/rotate" }],

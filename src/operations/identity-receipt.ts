@@ -8,6 +8,7 @@ export const getIdentityReceipt = defineOperation({
   summary: "Reads the signed receipt of a delivered message: who sent it, in which mode, and who approved it.",
   scope: ["read"],
   effect: "read",
+  recorded: "by_its_object",
   input: z.strictObject(emailNames).transform((names, context) => ({ reference: emailOf(names, context) })),
   output: z.object({
     /** The claim (FORMATS.md §2.1). */
@@ -19,6 +20,8 @@ export const getIdentityReceipt = defineOperation({
     kid: z.string(),
     issued_at: z.string(),
     issuer: z.string(),
+    /** The newest checkpoint of the account's audit log at the time; receipts of earlier versions have none. */
+    checkpoint: z.string().optional(),
     /** RFC 7515, compact, ES256, over all the other fields. */
     jws: z.string(),
   }),

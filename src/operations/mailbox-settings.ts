@@ -11,7 +11,7 @@ import { MAX_SUBJECT_CHARACTERS } from "../mail/limits.ts";
 import { parseRecipientPattern } from "../oversight/recipient-patterns.ts";
 import { contradictions, type DecidingSettings } from "../oversight/settings-loosening.ts";
 import { approversIn, readApprovers, readDelegations } from "./approvers.ts";
-import { addresses, flag, headerText, octets, wholeNumber } from "./fields.ts";
+import { addresses, flag, headerText, octets, oneTagKey, wholeNumber } from "./fields.ts";
 import { modeSchema, NOTIFY_RHYTHMS } from "./shapes.ts";
 
 /** The settings of a mailbox as they come in, for create_mailbox, update_mailbox and the set-up. */
@@ -21,6 +21,10 @@ const MAX_COPIES = 10;
 const MAX_TRUSTED_SEALERS = 20;
 /** Each is read for every message that arrives. */
 const MAX_FORWARD_RULES = 20;
+/** A hundred years. */
+const MAX_RETENTION_DAYS = 36_500;
+/** Each is read for every message that grows old. */
+const MAX_RETENTION_TAGS = 50;
 const MAX_NAME_CHARACTERS = 128;
 const MAX_SIGNATURE_OCTETS = 4 * 1024;
 const DAY_SECONDS = 24 * 3600;
@@ -36,6 +40,13 @@ const forwardRuleIn = z
   })
   .refine(({ from_pattern, subject_contains }) => from_pattern !== null || subject_contains !== null, {
     error: "needs from_pattern or subject_contains; forward_inbound passes everything on",
+  });
+
+const days = wholeNumber(1, MAX_RETENTION_DAYS).nullable();
+const retentionIn = z
+  .strictObject({ days: days.default(null), tags: z.record(oneTagKey, days).default({}) })
+  .refine(({ tags }) => Object.keys(tags).length <= MAX_RETENTION_TAGS, {
+    error: `may name at most ${MAX_RETENTION_TAGS} tags`,
   });
 
 export const mailboxSettingsIn = {
@@ -83,6 +94,8 @@ export const mailboxSettingsIn = {
     .optional()
     .describe("Domains whose ARC seal vouches for mail that fails DMARC only since they passed it on"),
   oversight_keys_may_decide: flag.optional().describe("Whether keys with oversight may decide in place of people"),
+  legal_hold: flag.optional().describe("While it is on, nothing of the mailbox is erased"),
+  content_retention: retentionIn.optional().describe("For how many days what its messages say is kept; null: always"),
 };
 
 type SettingsIn = z.output<z.ZodObject<typeof mailboxSettingsIn>>;

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { MailboxChange } from "../../durable-objects/mailbox-rpc.ts";
+import { access } from "../audit/access.ts";
 import { Refused } from "../errors.ts";
 import { isId, type RoutingNumber } from "../ids.ts";
 import { peopleOf, withPeople } from "../oversight/overseers.ts";
@@ -57,6 +58,7 @@ export const createMailbox = defineOperation({
   summary: "Makes a mailbox. Modes looser than gated_send wait for the operator's code.",
   scope: ["admin"],
   effect: "administer",
+  recorded: "by_its_object",
   input: createIn,
   output: z.union([mailboxShape.extend({ idempotent: z.literal(true).optional() }), pendingApprovalShape]),
   rest: [{ method: "POST", path: "/v1/mailboxes" }],
@@ -85,6 +87,9 @@ export const listMailboxesOperation = defineOperation({
   summary: "Lists the mailboxes that the key may use.",
   scope: ["read"],
   effect: null,
+  recorded: {
+    entry: (_input, body) => access({ action: "mailboxes.listed", detail: { results: body?.mailboxes.length ?? 0 } }),
+  },
   input: z.strictObject({ limit, cursor }),
   output: z.object({ mailboxes: z.array(mailboxShape), total: z.number(), cursor: z.string().nullable() }),
   rest: [{ method: "GET", path: "/v1/mailboxes" }],
@@ -100,12 +105,14 @@ export const getMailbox = defineOperation({
   summary: "Reads one mailbox's settings.",
   scope: ["read"],
   effect: null,
+  recorded: "by_its_object",
   input: z.strictObject(mailboxNames).transform((names, context) => ({ mailbox: mailboxOf(names, context) })),
   output: mailboxShape,
   rest: [{ method: "GET", path: "/v1/mailboxes/{mailbox_id}" }],
   async handler(context, { mailbox }) {
     const routing = await findMailbox(context, mailbox);
-    return { status: 200, body: await callMailbox(context.env, routing, (object) => object.describe(context.caller)) };
+    const body = await callMailbox(context.env, routing, (object) => object.readSettings(context.caller));
+    return { status: 200, body };
   },
 });
 
@@ -175,6 +182,7 @@ export const updateMailbox = defineOperation({
   summary: "Changes a mailbox's settings. Tightening is immediate; loosening waits for the operator's code.",
   scope: ["admin"],
   effect: "administer",
+  recorded: "by_its_object",
   input: updateIn,
   output: z.union([mailboxShape, pendingApprovalShape]),
   rest: [{ method: "PATCH", path: "/v1/mailboxes/{mailbox_id}" }],

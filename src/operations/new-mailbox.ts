@@ -6,6 +6,7 @@ import { domainOf } from "../mail/address.ts";
 import { DMARC_DEFAULTS } from "../mail/dmarc-action.ts";
 import { FORWARD_DEFAULTS } from "../mail/forward-rules.ts";
 import type { Caller } from "../oversight/caller.ts";
+import { KEEPING_DEFAULTS } from "../oversight/content-retention.ts";
 import { isLooser } from "../oversight/modes.ts";
 import { inPlaceOf, whatSettingLoosens } from "../oversight/settings-loosening.ts";
 import { findReservation, reserveMailbox } from "../store/directory.ts";
@@ -49,6 +50,7 @@ export function defaultPlan(tenantId: string, address: string): MailboxPlan {
     forward_inbound: null,
     ...FORWARD_DEFAULTS,
     ...DMARC_DEFAULTS,
+    ...KEEPING_DEFAULTS,
     signature_block: null,
     default_gate_timing: "gate_first",
     scheduling_enabled: true,
@@ -67,6 +69,7 @@ const AS_IN_A_CHANGE = [
   "forward_inbound",
   "forward_rules",
   "trusted_arc_sealers",
+  "content_retention",
 ] as const satisfies (keyof MailboxPlan)[];
 
 /** In words, what each other setting of a new mailbox would give away; null if nothing. */

@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import type { AccessEntry } from "../audit/access.ts";
 import type { Env } from "../env.ts";
 import type { Caller, Scope } from "../oversight/caller.ts";
 
@@ -32,11 +33,30 @@ export interface OperationContext {
   idempotencyKey: string | null;
 }
 
-/** A handler's answer. `file` replaces the body where an operation returns bytes, `text` where it was asked for another form. */
+/**
+ * A handler's answer. `file` replaces the body where an operation returns bytes, `text` where it was asked for another form, and
+ * `stream` where there are more bytes than are held at once: one that errs ends the answer before its end, so that nobody takes
+ * what came for the whole.
+ */
 export type Answer<Body> =
   | { status: 200 | 201 | 202; body: Body; headers?: Readonly<Record<string, string>> }
   | { status: 200; text: string; content_type: string; headers?: Readonly<Record<string, string>> }
+  | { status: 200; stream: ReadableStream; content_type: string; name: string }
   | { status: 200; file: { stream: ReadableStream; name: string; content_type: string; size: number } };
+
+/**
+ * Who writes what a served call was into the audit log. `by_its_object`: the object that serves it does, with whatever it changes.
+ * Else the door has the tenant's object write the entry, before the answer leaves.
+ */
+export type Recorded<Input, Body> =
+  | "by_its_object"
+  | {
+      /**
+       * @param body the answer's; null where it is a text or a file.
+       * @returns null where an object has recorded all of it already.
+       */
+      entry(input: Input, body: Body | null): AccessEntry | null;
+    };
 
 /**
  * One operation, defined once and served by every door. A new operation is a new value of this type in `registry.ts`; doors,
@@ -54,6 +74,8 @@ export interface Operation<Input extends z.ZodType = z.ZodType, Output extends z
   scope: readonly Scope[] | "public";
   /** What the mailbox's mode judges; null where no message data and no setting is touched. */
   effect: Effect | null;
+  /** Every call that is served leaves an entry; of a public operation, where a key was brought. */
+  recorded: Recorded<z.output<Input>, z.output<Output>>;
   /** A strict object: unknown fields are a 422. */
   input: Input;
   output: Output;

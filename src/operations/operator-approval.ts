@@ -28,6 +28,8 @@ export interface Loosening {
   input: { approval_code?: string | undefined };
   /** What is given away, in words that a person understands. */
   words: string;
+  /** What the operator reads besides, which may be otherwise by the time they answer: how much there is of it now. */
+  told?: string;
 }
 
 /**
@@ -53,14 +55,15 @@ export async function operatorApproval(
     );
     return null;
   }
+  const words = loosening.told === undefined ? loosening.words : `${loosening.words} ${loosening.told}`;
   const asked = unwrap(
-    await callTenant(env, caller.tenant_id, (tenant) => tenant.askOperator(caller, change, loosening.words), {
+    await callTenant(env, caller.tenant_id, (tenant) => tenant.askOperator(caller, change, words), {
       repeatable: false,
     }),
   );
   return {
     status: "pending_approval",
-    change: loosening.words,
+    change: words,
     ...forCaller(caller, asked),
     hint: "The operator was mailed a code. Repeat exactly this call with it as approval_code.",
   };
@@ -79,6 +82,11 @@ export interface NeedsApproval {
   needs_approval: { change: string };
 }
 
+/** The same with what the operator is told besides. */
+interface NeedsApprovalOfSome {
+  needs_approval: { change: string; told: string };
+}
+
 /**
  * Makes a change that may loosen: at once if it does not, else in the words that the operator allowed.
  * @param asked the operation and its input, to which the code is bound.
@@ -89,14 +97,14 @@ export interface NeedsApproval {
  */
 export async function withApproval<Made extends object>(
   context: OperationContext,
-  asked: Omit<Loosening, "words">,
-  attempt: (approvedWords: string | null) => Promise<Made | NeedsApproval>,
+  asked: Omit<Loosening, "words" | "told">,
+  attempt: (approvedWords: string | null) => Promise<Made | NeedsApproval | NeedsApprovalOfSome>,
   confirmed: () => Promise<void> = async () => {},
 ): Promise<{ made: Made; approved: boolean } | { waiting: PendingApproval }> {
   const first = await attempt(null);
   if (!needsApproval(first)) return { made: first, approved: false };
-  const words = first.needs_approval.change;
-  const waiting = await operatorApproval(context, { ...asked, words });
+  const { change: words, ...told } = first.needs_approval;
+  const waiting = await operatorApproval(context, { ...asked, words, ...told });
   if (waiting) return { waiting };
   await confirmed();
   const second = await attempt(words);
@@ -106,6 +114,6 @@ export async function withApproval<Made extends object>(
   });
 }
 
-function needsApproval(answer: object): answer is NeedsApproval {
+function needsApproval(answer: object): answer is NeedsApproval | NeedsApprovalOfSome {
   return "needs_approval" in answer;
 }

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { access } from "../audit/access.ts";
 import { asEmailId, isId, pendingIdOf } from "../ids.ts";
 import { callMailbox, mailboxObject, notFound } from "../store/mailbox-client.ts";
 import { findPending, type PendingRef } from "../store/pending-search.ts";
@@ -19,6 +20,9 @@ export const listPending = defineOperation({
   summary: "Lists what waits for a human decision, the oldest first. A key with send sees what it submitted itself.",
   scope: ["oversight", "send"],
   effect: null,
+  recorded: {
+    entry: (_input, body) => access({ action: "pending.listed", detail: { results: body?.pending.length ?? 0 } }),
+  },
   input: z.strictObject({ limit, cursor, tags: tagsForm }),
   output: z.object({ pending: z.array(pendingShape), total: z.number().nullable(), cursor: z.string().nullable() }),
   rest: [{ method: "GET", path: "/v1/oversight/pending" }],
@@ -77,6 +81,7 @@ export const getPending = defineOperation({
   summary: "Reads one item that waits, or waited, for a human decision.",
   scope: ["oversight", "send"],
   effect: null,
+  recorded: "by_its_object",
   input: z
     .strictObject({
       pending_id: z.string().min(1).max(64).optional(),
@@ -114,6 +119,7 @@ export const decideEmail = defineOperation({
   summary: "Approves or rejects a held message, where people let oversight keys decide. The first decision stands.",
   scope: ["oversight"],
   effect: "decide",
+  recorded: "by_its_object",
   input: z
     .strictObject({
       ...emailNames,

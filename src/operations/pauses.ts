@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Pauses } from "../../durable-objects/tenant-rpc.ts";
+import { access } from "../audit/access.ts";
 import { Refused, unwrap } from "../errors.ts";
 import type { Caller } from "../oversight/caller.ts";
 import { pausedMailboxes } from "../store/directory.ts";
@@ -45,6 +46,8 @@ const pausesShape = z.object({
 });
 type PausesAnswer = z.output<typeof pausesShape>;
 
+const PAUSES_READ = access({ action: "pauses.read" });
+
 async function throwSwitch(
   context: OperationContext,
   input: SwitchIn,
@@ -62,7 +65,10 @@ async function throwSwitch(
   const agent = input.agent_id ?? null;
   if (!paused) {
     // What was not thrown is not lifted: it may be thrown in this very moment.
-    if (!isThrown(await pausesOf(context), agent)) return { status: 200, body: await standing(context, null) };
+    if (!isThrown(await pausesOf(context), agent)) {
+      unwrap(await callTenant(env, caller.tenant_id, (tenant) => tenant.recordAccess(caller, PAUSES_READ)));
+      return { status: 200, body: await standing(context, null) };
+    }
     const waiting = await operatorApproval(context, { ...asked, words: resumedWords(agent) });
     if (waiting) return { status: 202, body: waiting };
   }
@@ -114,6 +120,7 @@ export const pauseSending = defineOperation({
   summary: "Stops all sending of a mailbox, of an agent or of the account, at once. What was to leave waits.",
   scope: ["admin", "oversight"],
   effect: "administer",
+  recorded: "by_its_object",
   input: switchIn,
   output: either,
   rest: [{ method: "POST", path: "/v1/pause" }],
@@ -125,6 +132,7 @@ export const resumeSending = defineOperation({
   summary: "Lifts a panic switch. It waits for the operator's code.",
   scope: ["admin", "oversight"],
   effect: "administer",
+  recorded: "by_its_object",
   input: switchIn,
   output: either,
   rest: [{ method: "POST", path: "/v1/resume" }],
@@ -136,6 +144,7 @@ export const getPauses = defineOperation({
   summary: "Reads which panic switches are thrown.",
   scope: ["read", "oversight", "admin"],
   effect: null,
+  recorded: { entry: () => PAUSES_READ },
   input: z.strictObject({}),
   output: pausesShape,
   rest: [{ method: "GET", path: "/v1/pauses" }],

@@ -4,12 +4,19 @@ import { createAgent, deleteAgent, getAgent, listAgents, updateAgent } from "./a
 import { addToAllowlist, listAllowlist, removeFromAllowlist } from "./allowlist.ts";
 import { createApiKey, listApiKeys, revokeApiKey, updateApiKey } from "./api-keys.ts";
 import { downloadAttachment } from "./attachments.ts";
+import { cosignCheckpoint, getAuditProof, getCheckpoint, getVerifierKey } from "./audit-checkpoints.ts";
+import { exportAuditLog } from "./audit-export.ts";
 import { getAuditLog } from "./audit-log.ts";
+import { reconcileAuditLog } from "./audit-reconcile.ts";
+import { verifyAuditLog } from "./audit-verify.ts";
 import { decideEmails } from "./bulk-decisions.ts";
 import { checkDomainIntelligence } from "./domain-intelligence.ts";
 import { configureDomain, deleteDomain, getDomain, listDomains, rotateDkim, verifyDomainAlignment } from "./domains.ts";
 import { createDraft, deleteDraft, getDraft, listDrafts, sendDraft, updateDraft } from "./drafts.ts";
+import { getEmailRecord } from "./email-record.ts";
 import { checkInbox, getThread, markEmail, readEmail, searchEmail } from "./emails.ts";
+import { eraseContact, eraseEmail } from "./erasure.ts";
+import { exportAccount } from "./export-account.ts";
 import { forwardEmail } from "./forward.ts";
 import { getIdentityPublicKey, rotateIdentityKey } from "./identity-keys.ts";
 import { getIdentityReceipt } from "./identity-receipt.ts";
@@ -100,7 +107,18 @@ export const OPERATIONS: readonly Operation[] = [
   checkSuppression,
   addSuppression,
   removeSuppression,
+  eraseEmail,
+  eraseContact,
+  exportAccount,
   getAccount,
   updateAccount,
   getAuditLog,
+  exportAuditLog,
+  verifyAuditLog,
+  getEmailRecord,
+  getCheckpoint,
+  getAuditProof,
+  getVerifierKey,
+  cosignCheckpoint,
+  reconcileAuditLog,
 ];

@@ -21,6 +21,7 @@ export const editScheduledEmail = defineOperation({
   summary: "Changes a message that waits or is scheduled. It is judged anew, and an approval that it had is void.",
   scope: ["send"],
   effect: "send",
+  recorded: "by_its_object",
   input: z
     .strictObject({ ...emailNames, ...changes })
     .transform(({ email_id, message_id, mailbox_id, mailbox, markdown, text, body, html, ...rest }, context) => {

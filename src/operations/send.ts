@@ -28,6 +28,7 @@ export const sendEmail = defineOperation({
     "Sends an email, now or later, or holds it for a human where the mailbox's oversight mode or policy says so.",
   scope: ["send"],
   effect: "send",
+  recorded: "by_its_object",
   input: z.strictObject(sendFields).transform(newMessage),
   output: sendOutput,
   rest: [{ method: "POST", path: "/v1/mailboxes/{mailbox_id}/send" }],
@@ -51,6 +52,7 @@ export const replyEmail = defineOperation({
   summary: "Answers a message in its thread. Recipients and subject come from it unless they are given.",
   scope: ["send"],
   effect: "send",
+  recorded: "by_its_object",
   input: z
     .strictObject({
       ...emailNames,
@@ -76,6 +78,7 @@ export const cancelMessage = defineOperation({
   summary: "Takes back a message that has not been handed over for delivery yet.",
   scope: ["send", "oversight"],
   effect: null,
+  recorded: "by_its_object",
   input: z
     .strictObject({ ...emailNames, reason: z.string().max(1_000).optional(), tags: tagsForm })
     .transform(({ reason, tags, ...names }, context) => ({ reason, tags, reference: emailOf(names, context) })),

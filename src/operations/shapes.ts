@@ -83,6 +83,10 @@ export const mailboxShape = z.object({
   /** Whether keys with `oversight` may decide here; a human switches it on. */
   oversight_keys_may_decide: z.boolean(),
   is_active: z.boolean(),
+  /** While it is on, nothing of the mailbox is erased. */
+  legal_hold: z.boolean(),
+  /** How many days what its messages say is kept, and what is tagged; null: always. */
+  content_retention: z.object({ days: z.int().nullable(), tags: z.record(z.string(), z.int().nullable()) }),
   created_at: timestamp,
 });
 export type Mailbox = z.infer<typeof mailboxShape>;
@@ -217,6 +221,10 @@ export const emailSummaryShape = z.object({
   flags: z.array(z.string()),
   /** Why a message that is queued has not left; null: it is tried, or not queued. */
   waits_because: nullableText,
+  /** When what it said was removed, since the mailbox keeps it no longer; null: it is there. */
+  content_expired_at: timestamp.nullable(),
+  /** When it was erased: only that there was a message is left then; null: it is there. */
+  erased_at: timestamp.nullable(),
 });
 export type EmailSummary = z.infer<typeof emailSummaryShape>;
 
@@ -407,6 +415,14 @@ export const accountShape = z.object({
   mailbox_count: z.number(),
   /** Where the account can be written to; promotional mail says it. */
   postal_address: nullableText,
+  /** After how many days audit entries leave objects and D1 once R2 holds them; null: never. */
+  audit_retention_days: z.number().nullable(),
+  /** While it is on, nothing is erased. */
+  legal_hold: z.boolean(),
+  /** Who is mailed the audit log's checkpoints. */
+  auditor_email: nullableText,
+  /** Verifier keys of those who co-sign checkpoints. */
+  witnesses: z.array(z.string()),
   created_at: timestamp,
 });
 export type Account = z.infer<typeof accountShape>;

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { access } from "../audit/access.ts";
 import { unwrap } from "../errors.ts";
 import { comparableAddress, parseAddresses } from "../mail/address.ts";
 import { callTenant } from "../store/mailbox-client.ts";
@@ -34,6 +35,16 @@ export const checkSuppression = defineOperation({
   summary: "Says whether an address is suppressed, or without one lists all that are, the newest first.",
   scope: ["admin"],
   effect: "administer",
+  recorded: {
+    entry: ({ address }, body) =>
+      address === undefined
+        ? access({ action: "suppressions.listed", detail: { results: body?.suppressions.length ?? 0 } })
+        : access({
+            action: "suppression.checked",
+            detail: { suppressed: body?.suppressed ?? false },
+            personal: { address },
+          }),
+  },
   input: z.strictObject({ address: address.optional(), limit, cursor }),
   output: z.object({
     suppressions: z.array(suppressionShape),
@@ -63,6 +74,7 @@ export const addSuppression = defineOperation({
   summary: "Suppresses an address: from now on no mailbox of the account writes to it.",
   scope: ["admin"],
   effect: "administer",
+  recorded: "by_its_object",
   input: z.strictObject({
     address,
     reason: z
@@ -88,6 +100,7 @@ export const removeSuppression = defineOperation({
     "Takes an address off the suppression list, once the operator allowed it: the second call carries their code.",
   scope: ["admin"],
   effect: "administer",
+  recorded: "by_its_object",
   input: z.strictObject({ address, approval_code: approvalCode }),
   output: z.union([suppressionShape, pendingApprovalShape]),
   rest: [{ method: "DELETE", path: `${PATH}/{address}` }],

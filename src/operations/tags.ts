@@ -16,6 +16,7 @@ export const tagEmail = defineOperation({
   summary: "Sets tags on a message, beside those it has.",
   scope: ["send"],
   effect: "annotate",
+  recorded: "by_its_object",
   input: z
     .strictObject({
       ...emailNames,
@@ -37,6 +38,7 @@ export const getTags = defineOperation({
   summary: "Reads a message's tags.",
   scope: ["read"],
   effect: "read",
+  recorded: "by_its_object",
   input: z
     .strictObject({ ...emailNames, tags: tagsForm })
     .transform(({ tags, ...names }, context) => ({ tags, reference: emailOf(names, context) })),
@@ -54,6 +56,7 @@ export const deleteTag = defineOperation({
   summary: "Removes one tag from a message.",
   scope: ["send"],
   effect: "annotate",
+  recorded: "by_its_object",
   input: z
     .strictObject({ ...emailNames, key: oneTagKey, tags: tagsForm })
     .transform(({ key, tags, ...names }, context) => ({ key, tags, reference: emailOf(names, context) })),

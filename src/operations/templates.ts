@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { access } from "../audit/access.ts";
 import { Refused } from "../errors.ts";
 import { isId, type RoutingNumber } from "../ids.ts";
 import { templateIssues } from "../mail/template-issues.ts";
@@ -92,6 +93,7 @@ export const createTemplate = defineOperation({
   summary: "Proposes a template. Once a human has approved it, send_email with its id needs no further approval.",
   scope: ["send", "admin"],
   effect: "annotate",
+  recorded: "by_its_object",
   waitsItself: true,
   input: z
     .strictObject({ ...optionalMailbox, ...contentFields })
@@ -114,6 +116,7 @@ export const updateTemplate = defineOperation({
   summary: "Proposes a new version of a template. The approved one is used until a human has approved this one.",
   scope: ["send", "admin"],
   effect: "annotate",
+  recorded: "by_its_object",
   waitsItself: true,
   input: z
     .strictObject({ ...templateNames, ...contentFields })
@@ -136,6 +139,11 @@ export const listTemplates = defineOperation({
   summary: "Lists the templates of the mailboxes that the key may use, the oldest first.",
   scope: ["read"],
   effect: "read",
+  recorded: {
+    // A mailbox records what is read of its own templates.
+    entry: (_input, body) =>
+      body && body.templates.length > 0 ? null : access({ action: "templates.listed", detail: { results: 0 } }),
+  },
   input: z
     .strictObject({ ...optionalMailbox, limit, cursor })
     .transform(({ mailbox_id, mailbox, ...page }, context) => ({
@@ -175,6 +183,7 @@ export const getTemplate = defineOperation({
   summary: "Reads a template, and how its newest version stands.",
   scope: ["read"],
   effect: "read",
+  recorded: "by_its_object",
   input: z.strictObject(templateNames).transform((names, context) => ({ id: templateOf(names, context) })),
   output: templateShape,
   rest: [{ method: "GET", path: "/v1/templates/{template_id}" }],
@@ -188,6 +197,7 @@ export const deleteTemplate = defineOperation({
   summary: "Deletes a template: nothing is sent with it from now on.",
   scope: ["send", "admin"],
   effect: "annotate",
+  recorded: "by_its_object",
   input: z.strictObject(templateNames).transform((names, context) => ({ id: templateOf(names, context) })),
   output: templateShape,
   rest: [{ method: "DELETE", path: "/v1/templates/{template_id}" }],

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { access } from "../audit/access.ts";
 import { readGivenKeys } from "../identity/given-keys.ts";
 import { HEADER } from "../identity/header-form.ts";
 import type { TrustedKeys } from "../identity/keys.ts";
@@ -160,6 +161,10 @@ export const verifyIdentity = defineOperation({
     "Checks the identity headers of a message: which agent wrote it, under whose oversight, and whether that holds. A verdict is always an answer, never an error.",
   scope: "public",
   effect: null,
+  recorded: {
+    entry: (_asked, body) =>
+      access({ action: "identity.message_checked", detail: { verified: body?.verified ?? null } }),
+  },
   rateLimited: true,
   input,
   output,

@@ -16,6 +16,7 @@ export const waitForEmail = defineOperation({
   summary: "Waits for a received message, and answers as soon as one that matches is there.",
   scope: ["read"],
   effect: "read",
+  recorded: "by_its_object",
   input: z
     .strictObject({
       ...mailboxNames,

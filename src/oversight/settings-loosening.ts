@@ -6,6 +6,7 @@ import { ruleInWords } from "../mail/forward-rules.ts";
 import { isSameMailbox } from "../mail/forwarded-message.ts";
 import { type Mailbox, NOTIFY_RHYTHMS } from "../operations/shapes.ts";
 import { type Delegation, isSamePerson } from "./approvals.ts";
+import { isShortened, retentionInWords } from "./content-retention.ts";
 import { isLooser } from "./modes.ts";
 import { inQuotes } from "./rules/words.ts";
 
@@ -68,6 +69,12 @@ const LOOSENS: { [K in keyof Required<MailboxChange>]: (to: Mailbox[K], now: Now
   oversight_keys_may_decide: (to, now) =>
     to && !now.oversight_keys_may_decide ? "programs with an oversight key may decide in place of people" : null,
   is_active: (to, now) => (to && !now.is_active ? "it is switched on again" : null),
+  legal_hold: (to, now) =>
+    !to && now.legal_hold ? "its legal hold is lifted, so that its messages may be erased" : null,
+  content_retention: (to, now) =>
+    isShortened(to, now.content_retention)
+      ? `what its messages say is kept ${retentionInWords(to)} (now ${retentionInWords(now.content_retention)}), then removed for good`
+      : null,
 };
 
 const FAIL_WORDS: Readonly<Record<DmarcFailAction, string>> = {

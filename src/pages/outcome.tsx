@@ -82,10 +82,12 @@ export interface OutcomePageProps {
   /** In a session: where the person came from, and what stands in the bar. */
   back?: BackLink | undefined;
   nav?: Child;
+  /** Where the record of the message is; left out for what is no message, and for people without a session. */
+  record?: string | undefined;
 }
 
 /** What whoever opens something decided sees: the outcome, not the content. */
-export const OutcomePage: FC<OutcomePageProps> = ({ approver, outcome, late, kept, back, nav }) => {
+export const OutcomePage: FC<OutcomePageProps> = ({ approver, outcome, late, kept, back, nav, record }) => {
   const ending = ENDINGS[outcome.decision];
   const title = late && outcome.decision !== "approved_partly" ? "Already decided" : ending.title;
   const progress = quorumInWords(outcome.quorum);
@@ -126,6 +128,11 @@ export const OutcomePage: FC<OutcomePageProps> = ({ approver, outcome, late, kep
             </dl>
           )}
           <Kept kept={kept} />
+          {record !== undefined && (
+            <p class="back">
+              <a href={record}>See the whole record of this message</a>
+            </p>
+          )}
           {back ? (
             <Back link={back} />
           ) : (

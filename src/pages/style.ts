@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { CONSOLE_STYLE } from "./console/style.ts";
+import { RECORD_STYLE } from "./record/style.ts";
 
 /**
  * The look of our pages. Colours meet WCAG 2.2 AA on their backgrounds in both schemes, and what can be pressed is at least
@@ -158,4 +159,4 @@ export function styleSource(style: string): string {
 }
 
 /** CSP sources (CSP Level 3, §2.3.1) for our style elements; the frame inherits the page's policy. */
-export const STYLE_SOURCES = [PAGE_STYLE, MESSAGE_STYLE, CONSOLE_STYLE].map(styleSource).join(" ");
+export const STYLE_SOURCES = [PAGE_STYLE, MESSAGE_STYLE, CONSOLE_STYLE, RECORD_STYLE].map(styleSource).join(" ");

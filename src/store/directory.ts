@@ -3,6 +3,7 @@ import { DMARC_DEFAULTS } from "../mail/dmarc-action.ts";
 import { FORWARD_DEFAULTS } from "../mail/forward-rules.ts";
 import type { Mailbox } from "../operations/shapes.ts";
 import { type Caller, SCOPES, type Scope } from "../oversight/caller.ts";
+import { KEEPING_DEFAULTS } from "../oversight/content-retention.ts";
 import type { StoredDkimKey } from "./domains.ts";
 import { isPersonSql, isPersonsAddress } from "./people.ts";
 
@@ -96,7 +97,7 @@ export async function isMailboxAddress(db: D1Database, candidates: readonly stri
 
 /** A mailbox that was made before it had these settings has their defaults, as in its object. */
 function storedSettings(json: string): Mailbox {
-  return { ...DMARC_DEFAULTS, ...FORWARD_DEFAULTS, ...(JSON.parse(json) as Mailbox) };
+  return { ...DMARC_DEFAULTS, ...FORWARD_DEFAULTS, ...KEEPING_DEFAULTS, ...(JSON.parse(json) as Mailbox) };
 }
 
 /** One page in the order of ids, and the number of mailboxes the caller may see. */

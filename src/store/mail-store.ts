@@ -94,11 +94,36 @@ export async function storeBodies(bucket: R2Bucket, key: string, bodies: Message
   await bucket.put(key, JSON.stringify(bodies), { httpMetadata: { contentType: "application/json" } });
 }
 
+/** @returns the bodies stored under `key`; null if there are none. */
+export async function findBodies(bucket: R2Bucket, key: string): Promise<MessageBodies | null> {
+  const object = await bucket.get(key);
+  return object && (await object.json<MessageBodies>());
+}
+
 /** @returns the bodies stored under `key`. @throws Error if there are none. */
 export async function readBodies(bucket: R2Bucket, key: string): Promise<MessageBodies> {
-  const object = await bucket.get(key);
-  if (object === null) throw new Error("the bodies of this message are missing in R2");
-  return await object.json<MessageBodies>();
+  const bodies = await findBodies(bucket, key);
+  if (bodies === null) throw new Error("the bodies of this message are missing in R2");
+  return bodies;
+}
+
+/** Deletes everything that lies in the store of one message or draft. Returned means: nothing of it is there. */
+export async function deleteMail(
+  bucket: R2Bucket,
+  tenantId: string,
+  mailboxId: string,
+  emailId: string,
+): Promise<void> {
+  for (const prefix of mailboxPrefixes(tenantId, mailboxId)) {
+    for (;;) {
+      const { objects, truncated } = await bucket.list({ prefix: `${prefix}${emailId}` });
+      await deleteKeys(
+        bucket,
+        objects.map(({ key }) => key),
+      );
+      if (!truncated) break;
+    }
+  }
 }
 
 /** Deletes what lies under `keys`; keys that hold nothing are no error. */

@@ -1,6 +1,7 @@
 import { rewrapDataKey } from "../audit/sealing.ts";
 import { dkimKeyContext, type StoredDkimKey } from "./domains.ts";
 import { identityKeyContext } from "./identity-keys.ts";
+import { resealLogKey } from "./log-keys.ts";
 import { deriveKeys, type MasterKeys, reseal, type Sealed, type SecretKeys, type SecretPurpose } from "./secrets.ts";
 
 /**
@@ -9,7 +10,7 @@ import { deriveKeys, type MasterKeys, reseal, type Sealed, type SecretKeys, type
  */
 
 /** What is sealed under keys of MASTER_KEY, by whose row it lies in. */
-export const SEALED_KINDS = ["domains", "dkim_keys", "identity_keys", "data_keys"] as const;
+export const SEALED_KINDS = ["domains", "dkim_keys", "identity_keys", "data_keys", "log_keys"] as const;
 export type SealedKind = (typeof SEALED_KINDS)[number];
 
 /** At most as many rows in one page: 500 take some tens of milliseconds, for which an object answers nobody else. */
@@ -53,7 +54,7 @@ export interface ResealedPage {
 
 /** @returns counts of nothing. */
 export function noneResealed(): Record<SealedKind, number> {
-  return { domains: 0, dkim_keys: 0, identity_keys: 0, data_keys: 0 };
+  return { domains: 0, dkim_keys: 0, identity_keys: 0, data_keys: 0, log_keys: 0 };
 }
 
 function resealIdentityKey(keys: SecretKeys, { id, text }: SealedRow, owner: string): string | null {
@@ -85,6 +86,7 @@ const SEALED_BY: Readonly<Record<SealedKind, { purpose: SecretPurpose; reseal: R
   dkim_keys: { purpose: "dkim-key", reseal: resealDkimKey },
   identity_keys: { purpose: "identity-key", reseal: resealIdentityKey },
   data_keys: { purpose: "data-key", reseal: (keys, { id, text }) => rewrapDataKey(keys, id, text) },
+  log_keys: { purpose: "log-key", reseal: (keys, { id, text }) => resealLogKey(keys, id, text) },
 };
 
 /**

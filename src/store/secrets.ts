@@ -6,6 +6,7 @@ import { type RandomBytes, randomBytes } from "../ids.ts";
 export type SecretPurpose =
   | "dkim-key"
   | "data-key"
+  | "log-key"
   | "identity-key"
   | "csrf"
   | "approval-code"

@@ -28,6 +28,7 @@ export const EVENT_TYPES = [
   "domain.broken",
   "domain.lost",
   "domain.dkim_rotated",
+  "audit.checkpoint",
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
 

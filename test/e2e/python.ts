@@ -75,3 +75,18 @@ export function dkimpyArc(...words: string[]): DkimpyChain[] {
   const lines = python("arc_verify.py", words).toString().trim().split("\n");
   return lines.map((line) => JSON.parse(line));
 }
+
+/** What verify_audit.py says of an export. */
+export interface PythonAuditVerdict {
+  file: string;
+  ok: boolean;
+  entries?: number;
+  size?: number;
+  problem: string | null;
+}
+
+/** @param words as verify_audit.py takes them: the verifier key, and the exports. */
+export function pythonVerifyAudit(...words: string[]): PythonAuditVerdict[] {
+  const lines = python("verify_audit.py", words).toString().trim().split("\n");
+  return lines.map((line) => JSON.parse(line));
+}

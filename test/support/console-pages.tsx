@@ -10,7 +10,12 @@ import { attachment, decisionItem, NOW, requestItem, templateItem, upgradeItem }
 
 /** Every page of the console with fixed content, and rows of every kind. */
 
-export const VIEWER: Viewer = { person: "anna@acme.example", tenant_name: "Acme GmbH", csrf: "secret" };
+export const VIEWER: Viewer = {
+  person: "anna@acme.example",
+  tenant_name: "Acme GmbH",
+  is_operator: false,
+  csrf: "secret",
+};
 
 const id = (n: number) => `pend_01KBMX3Z8Q4N7W2T0123AB${String(n).padStart(4, "0")}`;
 

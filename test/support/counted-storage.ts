@@ -79,7 +79,7 @@ export function growMailbox(object: MailboxObject, size: number): void {
   const sql: SqlStorage = Reflect.get(object, "sql");
   const numbers = `WITH RECURSIVE n(i) AS (SELECT (SELECT max(seq) + 1 FROM messages) UNION ALL SELECT i + 1 FROM n WHERE i < ${size})`;
   sql.exec(`${numbers} INSERT INTO messages SELECT i, 'em_' || i, 'thr_' || (i / 5), 'inbound', 'read', '<' || i || '@x>', 'f' || i,
-    sender, 'subject ' || i, created_at, 0, 'pass', record FROM messages, n WHERE seq = 1`);
+    sender, 'subject ' || i, created_at, 0, 'pass', record, NULL, NULL FROM messages, n WHERE seq = 1`);
   sql.exec(
     `${numbers.replace("FROM messages", "FROM bodies")} INSERT INTO bodies SELECT i, NULL, NULL, 'word' || (i % 4) || ' common text', NULL, NULL, NULL FROM n`,
   );

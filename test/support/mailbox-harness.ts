@@ -1,6 +1,7 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { expect } from "vitest";
+import { treeNodes } from "../../durable-objects/ledger/tree.ts";
 import { MailboxObject } from "../../durable-objects/mailbox.ts";
 import type {
   DecisionRequest,
@@ -10,7 +11,9 @@ import type {
   PersonDecision,
   Submission,
 } from "../../durable-objects/mailbox-rpc.ts";
+import { CompactRange } from "../../src/audit/compact-range.ts";
 import { entryText, hashEntryText } from "../../src/audit/entry.ts";
+import { rootOf } from "../../src/audit/merkle-tree.ts";
 import { type HashedEntry, verifyChain } from "../../src/audit/verify.ts";
 import { type Outcome, unwrap } from "../../src/errors.ts";
 import { newId, newRoutingNumber } from "../../src/ids.ts";
@@ -21,6 +24,7 @@ import type { Decision, Mailbox } from "../../src/operations/shapes.ts";
 import type { Caller, Scope } from "../../src/oversight/caller.ts";
 import { dkimKeyContext } from "../../src/store/domains.ts";
 import { deriveKeys, seal } from "../../src/store/secrets.ts";
+import { entriesIn, faultsOf } from "./audit-fields.ts";
 
 /** A mailbox in the real object, with callers for it, as tests need them. */
 export interface TestMailbox {
@@ -243,20 +247,33 @@ export async function advanceClock(box: TestMailbox, ms: number): Promise<void> 
   });
 }
 
-/** The object's chain as it holds it. */
+/** The object's chain as it holds it; no entry has a field that its action does not name. */
 export async function chainOf(box: TestMailbox): Promise<HashedEntry[]> {
-  return inObject(box, (_object, state) =>
+  const chain = await inObject(box, (_object, state) =>
     state.storage.sql
       .exec<{ entry: string; hash: string }>("SELECT entry, hash FROM entries ORDER BY seq")
       .toArray()
-      .map(({ entry, hash }) => ({ ...JSON.parse(entry), hash })),
+      .map(({ entry, hash }): HashedEntry => ({ ...JSON.parse(entry), hash })),
   );
+  expect(chain.flatMap((entry) => faultsOf(entry, null))).toEqual([]);
+  return chain;
+}
+
+/** The nodes that the object keeps are the tree over its entries. */
+async function checkTree(box: TestMailbox, chain: HashedEntry[]): Promise<void> {
+  const range = new CompactRange(0);
+  for (const { hash } of chain) range.append(new Uint8Array(Buffer.from(hash, "hex")));
+  const kept = await inObject(box, (_object, { storage }) => rootOf(chain.length, treeNodes(storage.sql)));
+  expect(Buffer.from(kept).toString("hex")).toBe(Buffer.from(range.joined([])).toString("hex"));
 }
 
 /** Everything that must hold of a mailbox at any moment: its chain verifies, and what D1 has of it is the same. */
 export async function checkMailbox(box: TestMailbox): Promise<HashedEntry[]> {
   const chain = await chainOf(box);
   expect(verifyChain(chain)).toBeNull();
+  await checkTree(box, chain);
+  // Each says what its action's row says, its sealed fields too.
+  await entriesIn(box.stub);
   const { results } = await env.DB.prepare("SELECT seq, hash, entry FROM audit_log WHERE log = ? ORDER BY seq")
     .bind(box.mailbox.id)
     .all<{ seq: number; hash: string; entry: string }>();

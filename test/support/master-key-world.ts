@@ -9,6 +9,7 @@ import type { Env } from "../../src/env.ts";
 import { routingNumberOf } from "../../src/ids.ts";
 import type { ResealAnswer } from "../../src/operations/reseal.ts";
 import { dkimKeyContext, type StoredDkimKey } from "../../src/store/domains.ts";
+import { SEALED_KINDS } from "../../src/store/resealing.ts";
 import { deriveKeys, type MasterKeys, open, type Sealed, type SecretPurpose } from "../../src/store/secrets.ts";
 import { type Answer, call, keyOf, makeTenant, type RefusalBody, type TestTenant } from "./door-harness.ts";
 
@@ -117,7 +118,14 @@ async function sealedInObject(id: string): Promise<SealedValue[]> {
     const identity = id.startsWith("ten_")
       ? sql.exec<{ kid: string; key: string }>("SELECT kid, key FROM identity_keys").toArray()
       : [];
+    const logKeys = sql.exec<{ id: string; key: string }>("SELECT id, key FROM log_keys").toArray();
     return [
+      ...logKeys.map(({ key }) => ({
+        what: `${id}: log key`,
+        purpose: "log-key" as const,
+        context: id,
+        sealed: JSON.parse(key),
+      })),
       ...keys.map(dataKey(id)),
       ...identity.map(({ kid, key }) => ({
         what: `${id}: identity key ${kid}`,
@@ -136,8 +144,11 @@ export async function sealedValues(): Promise<SealedValue[]> {
     domain: string;
     dkim_keys: string;
   }>();
-  const copies = await env.DB.prepare("SELECT kid, wrapped FROM data_keys").all<{ kid: string; wrapped: string }>();
-  const routings = new Set([...tenants, ...mailboxes].map((id) => id.slice(-8)));
+  const copies = await env.DB.prepare("SELECT kid, wrapped, tenant_id FROM data_keys").all<{
+    kid: string;
+    wrapped: string;
+    tenant_id: string;
+  }>();
   const inObjects: SealedValue[] = [];
   for (const id of [...tenants, ...mailboxes]) inObjects.push(...(await sealedInObject(id)));
   return [
@@ -150,7 +161,7 @@ export async function sealedValues(): Promise<SealedValue[]> {
       })),
     ),
     // Objects of a deployment that was forgotten may still bring theirs.
-    ...copies.results.filter(({ kid }) => routings.has(kid.slice(-8))).map(dataKey("D1")),
+    ...copies.results.filter(({ tenant_id }) => tenants.includes(tenant_id)).map(dataKey("D1")),
     ...inObjects,
   ];
 }
@@ -193,7 +204,7 @@ export async function walk(worker: Env): Promise<Walk> {
     steps: 0,
     refusals: [],
     unreadable: 0,
-    resealed: { domains: 0, dkim_keys: 0, identity_keys: 0, data_keys: 0 },
+    resealed: { domains: 0, dkim_keys: 0, identity_keys: 0, data_keys: 0, log_keys: 0 },
   };
   let cursor: string | null = null;
   for (;;) {
@@ -206,7 +217,7 @@ export async function walk(worker: Env): Promise<Walk> {
     const { resealed, unreadable, done } = answer.body;
     result.steps += 1;
     result.unreadable += unreadable;
-    for (const kind of ["domains", "identity_keys", "data_keys"] as const) result.resealed[kind] += resealed[kind];
+    for (const kind of SEALED_KINDS) result.resealed[kind] += resealed[kind];
     if (done) return result;
     ({ cursor } = answer.body);
   }

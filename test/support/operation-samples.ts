@@ -45,6 +45,8 @@ const VALUES: Readonly<Record<string, () => unknown>> = {
   status: () => "read",
   tags: () => ["offer"],
   key: () => "offer",
+  // Only a witness can make one that is taken.
+  checkpoint: () => "signed by nobody",
   address: () => "gone@customer.example",
   filename: () => "offer.txt",
   decision: () => "reject",
@@ -61,6 +63,7 @@ const VALUES: Readonly<Record<string, () => unknown>> = {
 
 /** What one operation takes besides: of a group that is needed there, or what keeps a call short. */
 const OWN_VALUES: Readonly<Record<string, Record<string, unknown>>> = {
+  erase_contact: { address: "erased@customer.example" },
   check_suppression: { address: "gone@customer.example" },
   wait_for_email: { timeout: 1 },
   update_api_key: { name: "renamed by a test" },
@@ -69,9 +72,15 @@ const OWN_VALUES: Readonly<Record<string, Record<string, unknown>>> = {
   apply_upgrade: { approval_code: "a code that nobody was mailed" },
   verify_identity: { raw: "From: ana@customer.example\r\nSubject: Offer\r\n\r\nHello\r\n" },
   configure_domain: { dkim_key_type: "ed25519" },
+  get_audit_proof: { seq: 0 },
+  // Opened, it has what the tenant was refused: ids that are another's.
+  export_audit_log: { personal: false },
   create_agent: { id: "made-by-a-test" },
   update_agent: { name: "renamed by a test" },
 };
+
+/** Operations that no sample can be taken by, and what they answer: what they need, only others can make. */
+export const NEVER_TAKEN: Readonly<Record<string, number>> = { cosign_checkpoint: 422 };
 
 /** What an operation works on, though a key that can use one mailbox alone may leave it out. */
 const MEANT: Readonly<Record<string, Reference>> = { create_template: "mailbox_id" };

@@ -8,6 +8,7 @@ import { verifyChain } from "../../src/audit/verify.ts";
 import { unwrap } from "../../src/errors.ts";
 import { newId } from "../../src/ids.ts";
 import { openIdentityKey } from "../../src/store/identity-keys.ts";
+import { entriesIn } from "./audit-fields.ts";
 import { caller } from "./mailbox-harness.ts";
 
 /** A tenant in the real object, as tests of its identity keys need it. */
@@ -88,6 +89,7 @@ export async function entriesOf(id: string) {
     .all<{ entry: string; hash: string }>();
   const chain = results.map(({ entry, hash }) => ({ ...JSON.parse(entry), hash }));
   expect(verifyChain(chain)).toBeNull();
+  await entriesIn(stubOf(id));
   return chain.filter(({ action }) => action.startsWith("identity."));
 }
 

@@ -23,6 +23,7 @@ function operationWith(input: z.ZodType, scope: Scope[] = ["read"], effect: Effe
     summary: "Tries.",
     scope,
     effect,
+    recorded: "by_its_object",
     input,
     output: z.object({}),
     rest: [],

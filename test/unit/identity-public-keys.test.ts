@@ -240,6 +240,7 @@ describe("a receipt", () => {
     key_fingerprint: FINGERPRINT,
     issued_at: DATE.toISOString(),
     issuer: "https://mail.example",
+    checkpoint: "mail.example/logs/ten_1\n1\nAAAA\n",
   };
 
   test("is a JWS that any JOSE library verifies, over all its other fields", async () => {

@@ -1,10 +1,10 @@
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { bundles, writeBundles } from "../../clients/typescript/build.js";
+import { type Ended, multimail, NO_NETWORK, NODES, PROGRAM, runOn } from "../support/multimail-program.ts";
 import {
   DOMAIN_PUBLIC_PEM,
   FINGERPRINT,
@@ -17,43 +17,7 @@ import {
   TENANT,
 } from "../support/signed-mail.ts";
 
-// The program `multimail` as people run it: `node bin/multimail.js`, on each Node that is here, with every way to a network shut.
-
-const PROGRAM = "clients/typescript/bin/multimail.js";
-const NO_NETWORK = pathToFileURL("test/support/no-network.mjs").href;
-
-function versionOf(node: string): string | null {
-  return existsSync(node) ? execFileSync(node, ["--version"], { encoding: "utf8" }).trim() : null;
-}
-
-/** The Node that runs the tests, and an older one where the machine has it. */
-const NODES = [process.execPath, "/usr/bin/node"]
-  .map((path) => ({ path, version: versionOf(path) }))
-  .filter(({ version }, index, all) => version && all.findIndex((other) => other.version === version) === index);
-
-interface Ended {
-  code: number | null;
-  out: string;
-  err: string;
-}
-
-function runOn(node: string, words: readonly string[], input?: Uint8Array | string): Promise<Ended> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(node, ["--import", NO_NETWORK, PROGRAM, ...words], { stdio: "pipe" });
-    const [out, err]: [Buffer[], Buffer[]] = [[], []];
-    child.stdout.on("data", (chunk) => out.push(chunk));
-    child.stderr.on("data", (chunk) => err.push(chunk));
-    child.on("error", reject);
-    child.on("close", (code) =>
-      resolve({ code, out: Buffer.concat(out).toString(), err: Buffer.concat(err).toString() }),
-    );
-    // It need not read what it is not asked to.
-    child.stdin.on("error", () => {});
-    child.stdin.end(input);
-  });
-}
-
-const multimail = (words: readonly string[], input?: Uint8Array | string) => runOn(process.execPath, words, input);
+// `multimail verify`, and the program as a whole.
 
 const dir = mkdtempSync(join(tmpdir(), "multimail-"));
 const at = (name: string) => join(dir, name);
@@ -89,6 +53,7 @@ describe("the bundles", () => {
   it("need nothing but themselves: the program a few modules of Node that reach no network, the others nothing", async () => {
     const built = await bundles();
     expect([...(built.get("command.js")?.imports ?? [])].sort()).toEqual([
+      "node:crypto",
       "node:fs",
       "node:process",
       "node:url",
@@ -96,16 +61,20 @@ describe("the bundles", () => {
     ]);
     expect(built.get("verify.js")?.imports).toEqual([]);
     expect(built.get("verify-page.js")?.imports).toEqual([]);
+    expect(built.get("verify-audit-page.js")?.imports).toEqual([]);
   });
 
   it("name the licences of what is in them", async () => {
     for (const [name, { text }] of await bundles()) expect(text, name).toContain("noble-curves - MIT License");
   });
 
-  it("what the worker serves is the script that was built", () => {
-    const module = readFileSync("clients/typescript/dist/verify-page-text.js", "utf8");
-    const script = readFileSync("clients/typescript/dist/verify-page.js", "utf8");
-    expect(module === `export const VERIFY_PAGE_SCRIPT = ${JSON.stringify(script)};\n`).toBe(true);
+  it.each([
+    ["verify-page", "VERIFY_PAGE_SCRIPT"],
+    ["verify-audit-page", "VERIFY_AUDIT_PAGE_SCRIPT"],
+  ])("what the worker serves as %s is the script that was built", (name, constant) => {
+    const module = readFileSync(`clients/typescript/dist/${name}-text.js`, "utf8");
+    const script = readFileSync(`clients/typescript/dist/${name}.js`, "utf8");
+    expect(module === `export const ${constant} = ${JSON.stringify(script)};\n`).toBe(true);
   });
 });
 

@@ -101,9 +101,20 @@ describe("the registry", () => {
       "check_suppression | admin | administer | GET /v1/suppression",
       "add_suppression | admin | administer | POST /v1/suppression",
       "remove_suppression | admin | administer | DELETE /v1/suppression/{address}",
+      "erase_email | admin | administer | POST /v1/emails/{email_id}/erase",
+      "erase_contact | admin | administer",
+      "export_account | admin | administer | GET /v1/export",
       "get_account | read | - | GET /v1/account",
       "update_account | admin | administer | PATCH /v1/account",
       "get_audit_log | admin | - | GET /v1/audit-log",
+      "export_audit_log | admin | - | GET /v1/audit-log/export",
+      "verify_audit_log | admin | - | GET /v1/audit-log/verify",
+      "get_email_record | admin or oversight | - | GET /v1/emails/{email_id}/record",
+      "get_checkpoint | admin | - | GET /v1/audit-log/checkpoint",
+      "get_audit_proof | admin | - | GET /v1/audit-log/proof",
+      "get_verifier_key | public | - | GET /v1/audit-log/verifier-key",
+      "cosign_checkpoint | public | - | POST /v1/audit-log/cosign",
+      "reconcile_audit_log | admin | administer | POST /v1/audit-log/reconcile",
     ]);
   });
 });

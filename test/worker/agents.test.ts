@@ -102,6 +102,7 @@ describe("an agent", () => {
     const resource = { type: "agent", id: "alice" };
     expect(await recorded(tenant)).toMatchObject([
       { action: "agent.created", resource, detail: { ...SONNET, default_for: [send] } },
+      { action: "agent.read", resource },
       {
         action: "agent.updated",
         resource,

@@ -108,7 +108,11 @@ describe("the drain", () => {
     await inObject(box, (object) => {
       for (let i = 0; i < 1_200; i++)
         object.commit(() =>
-          object.record({ actor: { type: "system", id: "test", via: "system" }, action: "test.entry", detail: { i } }),
+          object.record({
+            actor: { type: "system", id: "test", via: "system" },
+            action: "store.swept",
+            detail: { removed: i },
+          }),
         );
     });
     await runAlarm(box);
@@ -123,7 +127,7 @@ describe("a state and its entry are one transaction", () => {
     await inObject(box, (object) => {
       expect(() =>
         object.commit(() => {
-          object.record({ actor: { type: "system", id: "test", via: "system" }, action: "test.entry" });
+          object.record({ actor: { type: "system", id: "test", via: "system" }, action: "store.swept" });
           throw new Error("power cut");
         }),
       ).toThrow("power cut");
@@ -137,7 +141,7 @@ describe("a state and its entry are one transaction", () => {
     await inObject(box, (object: MailboxObject) => {
       expect(() =>
         object.commit(async () =>
-          object.record({ actor: { type: "system", id: "test", via: "system" }, action: "test.entry" }),
+          object.record({ actor: { type: "system", id: "test", via: "system" }, action: "store.swept" }),
         ),
       ).toThrow("synchronous");
     });

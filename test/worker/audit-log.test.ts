@@ -17,6 +17,8 @@ type Shown = Entry & {
   created_at: string;
 };
 
+const NOTHING = { entries: [], cursor: null, archived_before: null };
+
 let tenant: TestTenant;
 let emailId: string;
 
@@ -112,7 +114,7 @@ describe("get_audit_log", () => {
   test("gives no entries for a mailbox that is unknown, another tenant's or out of the key's reach, by id or address", async () => {
     const foreign = await makeTenant();
     for (const name of [foreign.mailbox.id, foreign.mailbox.address, "nobody@agents.test", "mbx_none", "none"]) {
-      expect(await entries(`mailbox_id=${name}`), name).toEqual({ entries: [], cursor: null });
+      expect(await entries(`mailbox_id=${name}`), name).toEqual(NOTHING);
     }
     for (const name of [tenant.mailbox.id, tenant.mailbox.address]) {
       expect((await entries(`mailbox_id=${name}`, keyOf(tenant, "bound"))).entries, name).toEqual([]);
@@ -126,6 +128,43 @@ describe("get_audit_log", () => {
       status: 422,
       body: { error: "mailbox says something else than mailbox_id." },
     });
+  });
+
+  test("is filtered by who did it and by log, and given as OCSF events", async () => {
+    const agents = (await entries("actor=agent&limit=100")).entries;
+    expect(new Set(agents.map(({ actor }) => actor.type))).toEqual(new Set(["agent"]));
+    const key = agents.find(({ actor }) => actor.agent_id === "alice")?.actor.key_id ?? "";
+    const byKey = (await entries(`actor=${key}&limit=100`)).entries;
+    expect(new Set(byKey.map(({ actor }) => actor.key_id))).toEqual(new Set([key]));
+    expect((await entries("actor=alice")).entries).toHaveLength(2);
+    const own = (await entries(`log=${tenant.id}&limit=100`)).entries;
+    expect(new Set(own.map(({ log }) => log))).toEqual(new Set([tenant.id]));
+    expect(await entries(`log=${tenant.id}&mailbox_id=${tenant.mailbox.id}`)).toEqual(NOTHING);
+    const [event] = (await entries(`action=message.held&email_id=${emailId}&format=ocsf`)).entries;
+    expect(event).toMatchObject({ class_uid: 4009, email: { uid: emailId, subject: "Secret offer" } });
+  });
+
+  test.each([
+    ["from=2026-11-21&to=2026-11-20", "to"],
+    ["from=2026-11-21&to=2026-11-21", "to"],
+    ["from=1969-12-31", "from"],
+    ["to=0001-01-01", "to"],
+  ])("refuses a time in which nothing can be: %s", async (query, path) => {
+    const answer = await call(`/v1/audit-log?${query}`, { key: keyOf(tenant, "admin") });
+    expect(answer).toMatchObject({ status: 422, body: { code: "invalid_range", issues: [{ path }] } });
+  });
+
+  test("a forged cursor is refused, or shows no more than its own reader may see", async () => {
+    const key = keyOf(tenant, "admin");
+    for (const forged of ["x", "aud_", "aud_1' OR 1", emailId, "%00", "aud_81ARZ3NDEKTSV4RRFFQ69G5FAV"]) {
+      expect((await call(`/v1/audit-log?cursor=${encodeURIComponent(forged)}`, { key })).status, forged).toBe(422);
+    }
+    const end = "aud_7ZZZZZZZZZZZZZZZZZZZZZZZZZ";
+    const { entries: seen } = await entries(`cursor=${end}&limit=100`, keyOf(tenant, "bound"));
+    expect(new Set(seen.map(({ log }) => log))).toEqual(new Set([tenant.mailboxes[1]?.id]));
+    const foreign = await makeTenant();
+    const { entries: theirs } = await entries(`cursor=${end}&limit=100`, keyOf(foreign, "admin"));
+    expect(theirs.filter(({ log }) => log !== foreign.id && log !== foreign.mailbox.id)).toEqual([]);
   });
 
   test("is paged, newest first, without an entry left out or given twice", async () => {
@@ -152,20 +191,20 @@ describe("get_audit_log", () => {
       seq,
       id: `aud_${String(seq).padStart(26, "0")}`,
       email: seq === 3 ? "em_rare" : null,
-      mailbox: seq === 7 ? "mbx_rare" : null,
+      action: seq === 7 ? "rare" : "filler",
     }));
     await env.DB.prepare(
-      `INSERT INTO audit_log (log, seq, id, tenant_id, at, action, mailbox_id, email_id, hash, entry)
-       SELECT 'filler', json_extract(value, '$.seq'), json_extract(value, '$.id'), ?2, '2001-01-01T00:00:00.000Z', 'filler',
-         json_extract(value, '$.mailbox'), json_extract(value, '$.email'), 'x', '{"actor":{},"resource":{},"detail":{}}' FROM json_each(?1)`,
+      `INSERT INTO audit_log (log, seq, id, tenant_id, at, action, email_id, hash, entry)
+       SELECT 'filler', json_extract(value, '$.seq'), json_extract(value, '$.id'), ?2, '2001-01-01T00:00:00.000Z',
+         json_extract(value, '$.action'), json_extract(value, '$.email'), 'x', '{"actor":{},"resource":{},"detail":{}}' FROM json_each(?1)`,
     )
       .bind(JSON.stringify(rows), other.id)
       .run();
     const key = keyOf(other, "admin");
-    const first = await entries("mailbox_id=mbx_rare", key);
+    const first = await entries("log=filler&action=rare", key);
     expect(first.entries).toEqual([]);
     expect(first.cursor).not.toBeNull();
-    const second = await entries(`mailbox_id=mbx_rare&cursor=${first.cursor}`, key);
+    const second = await entries(`log=filler&action=rare&cursor=${first.cursor}`, key);
     expect(second.entries).toHaveLength(1);
     expect(second.cursor).toBeNull();
     expect((await entries("email_id=em_rare", key)).entries).toHaveLength(1);

@@ -60,7 +60,7 @@ describe("one API send", () => {
     });
     // Entries, their data keys and events: three statements in one round trip.
     expect(drained).toMatchObject({ alone: [], batches: [3] });
-    // D1 counts index entries: an audit row has 4 to 6, an event 2, a data key 1.
+    // D1 counts index entries: an audit row has 7 to 9, an event 2, a data key 1.
     expect(drained.rowsWritten / 20).toBeGreaterThan(3);
     expect(drained.rowsWritten / 20).toBeLessThanOrEqual(12);
     const { n } = (await env.DB.prepare("SELECT count(*) AS n FROM audit_log WHERE log = ? AND action = 'message.held'")

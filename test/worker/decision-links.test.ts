@@ -3,6 +3,7 @@ import PostalMime from "postal-mime";
 import { describe, expect, test } from "vitest";
 import { unwrap } from "../../src/errors.ts";
 import { findDecisionTokens, hashDecisionToken, newDecisionToken } from "../../src/oversight/decision-links.ts";
+import { entriesIn } from "../support/audit-fields.ts";
 import {
   APPROVED_BY_PERSON,
   advanceClock,
@@ -96,7 +97,7 @@ describe("a held message", () => {
 });
 
 describe("a link", () => {
-  test("shows exactly what will leave, and opening it a hundred times changes nothing", async () => {
+  test("shows exactly what will leave, and opening it a hundred times changes nothing but the log, twenty times", async () => {
     const { box, hash } = await heldWithLink();
     const before = await chainOf(box);
     for (let i = 0; i < 100; i++) {
@@ -106,7 +107,32 @@ describe("a link", () => {
         item: { content: { subject: "Offer", to: [{ address: "ana@customer.example" }], text: "Hello Ana" } },
       });
     }
-    expect(await chainOf(box)).toEqual(before);
+    const opened = (await checkMailbox(box)).slice(before.length);
+    expect(opened).toHaveLength(20);
+    for (const entry of opened) {
+      expect(entry).toMatchObject({
+        action: "link.opened",
+        actor: { type: "human", id: "approver", via: "link" },
+        detail: { state: "open" },
+      });
+      expect(JSON.stringify(entry)).not.toContain(box.approver);
+    }
+  });
+
+  test("that is opened or used when it decides no more says so in the log, and a used one does not fill it", async () => {
+    const { box, id, hash } = await heldWithLink();
+    const wish = { decision: "approve", note: null, edit: null } as const;
+    await box.stub.decideByLink(hash, wish);
+    for (let i = 0; i < 30; i++) await box.stub.decideByLink(hash, { ...wish, decision: "reject" });
+    const uses = (await entriesIn(box.stub)).filter(({ action }) => action === "link.refused");
+    expect(uses).toHaveLength(20);
+    for (const use of uses) {
+      expect(use).toMatchObject({ resource: { id }, detail: { state: "decided", code: null } });
+      expect(use.personal).toEqual({ person: box.approver });
+    }
+    // Nobody's link is of no log: whoever makes links up must not fill one.
+    expect(await box.stub.openLink("0".repeat(64))).toEqual({ state: "unknown" });
+    expect((await entriesIn(box.stub)).at(-1)?.action).not.toBe("link.opened");
   });
 
   test.each(["approve", "reject"] as const)(

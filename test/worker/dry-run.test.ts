@@ -1,13 +1,15 @@
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, test } from "vitest";
+import { CHECKPOINT } from "../../durable-objects/ledger/checkpoints.ts";
 import { unwrap } from "../../src/errors.ts";
 import type { DryRun, PendingItem, SendAnswer, Template } from "../../src/operations/shapes.ts";
 import { OPEN_POLICY, type Policy } from "../../src/oversight/rules/policy-type.ts";
+import { entriesIn } from "../support/audit-fields.ts";
 import { decideSeen, objectOf } from "../support/decisions.ts";
 import { call, keyOf, makeTenant, type RefusalBody, storedCounts, type TestTenant } from "../support/door-harness.ts";
 
-/** `dry_run: true` answers what a message would meet, and leaves no trace anywhere. */
+/** `dry_run: true` answers what a message would meet, and leaves no trace but that it was asked. */
 
 let tenant: TestTenant;
 beforeAll(async () => {
@@ -21,7 +23,11 @@ function send<Body = DryRun>(json: Record<string, unknown>, index = 0, from = te
   return call<Body>(`/v1/mailboxes/${from.mailboxes[index]?.id}/send`, { key: keyOf(from, "agent"), json });
 }
 
-/** Everything that is anywhere: D1, the store, and each table of each object. */
+/** A dry run is an entry like everything else that is asked: the log grows, and its key and next checkpoint with it. */
+const OF_THE_LOG = ["entries", "data_keys", "tree_nodes", "log_keys", "checkpoints"];
+const NOT_OF_THE_LOG: Readonly<Record<string, string>> = { timers: `WHERE kind <> '${CHECKPOINT}'` };
+
+/** Everything that is anywhere but in the log: D1, the store, and each table of each object. */
 async function everything(of: TestTenant): Promise<unknown> {
   const stubs: DurableObjectStub[] = [
     env.TENANT.getByName(of.id),
@@ -35,9 +41,12 @@ async function everything(of: TestTenant): Promise<unknown> {
             "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_cf%' ESCAPE '\\'",
           )
           .toArray();
-        return tables.map(({ name }) => [
+        const others = tables.filter(({ name }) => !OF_THE_LOG.includes(name));
+        return others.map(({ name }) => [
           name,
-          state.storage.sql.exec<{ n: number }>(`SELECT count(*) AS n FROM "${name}"`).one().n,
+          state.storage.sql
+            .exec<{ n: number }>(`SELECT count(*) AS n FROM "${name}" ${NOT_OF_THE_LOG[name] ?? ""}`)
+            .one().n,
         ]);
       }),
     ),
@@ -63,8 +72,15 @@ test.each<[index: number, mode: string, outcome: DryRun["verdict"]["outcome"]]>(
   });
 });
 
-test("leaves nothing behind, neither in D1 nor in the store nor in any object", async () => {
+/** What the mailboxes' logs say that was done. */
+async function actionsOf(of: TestTenant): Promise<string[]> {
+  const logs = await Promise.all(of.mailboxes.map(({ id }) => entriesIn(env.MAILBOX.getByName(id.slice(-8)))));
+  return logs.flat().map(({ action }) => action);
+}
+
+test("leaves an entry and nothing else behind, neither in D1 nor in the store nor in any object", async () => {
   const before = await everything(tenant);
+  const said = await actionsOf(tenant);
   for (const more of [
     {},
     { attachments: [FILE] },
@@ -77,6 +93,9 @@ test("leaves nothing behind, neither in D1 nor in the store nor in any object", 
       expect((await send({ ...MESSAGE, ...more, dry_run: true }, index)).status).toBe(200);
   }
   expect(await everything(tenant)).toEqual(before);
+  const added = (await actionsOf(tenant)).filter((action) => action === "message.judged");
+  expect(added).toHaveLength(said.filter((action) => action === "message.judged").length + 30);
+  expect(await actionsOf(tenant)).toHaveLength(said.length + 30);
 });
 
 test("names the content exactly as the message that is sent then does, files included", async () => {

@@ -26,6 +26,10 @@ const DAY = 24 * 60 * MINUTE;
 /** The schema version of objects that had no identity keys yet. */
 const BEFORE_IDENTITY_KEYS = 2;
 
+async function identityEventsOf(id: string) {
+  return (await eventsOf(id)).filter(({ type }) => type.startsWith("identity."));
+}
+
 describe("the first key", () => {
   test("is made when a delivery first asks, signs, and was valid five minutes before, at a whole second", async () => {
     const { id, tenant } = await makeTenant();
@@ -167,10 +171,9 @@ describe("a rotation", () => {
       resource: { type: "identity_key", id: active.kid },
       detail: { replaced: replaced.kid, retired_at: replaced.retired_at },
     });
-    expect(await eventsOf(id)).toMatchObject([
+    expect(await identityEventsOf(id)).toMatchObject([
       {
         type: "identity.key_rotated",
-        sequence: 0,
         tenant_id: id,
         mailbox: null,
         mailbox_id: null,
@@ -262,7 +265,7 @@ describe("a revocation", () => {
       "identity.key_revoked",
       "identity.key_rotated",
     ]);
-    expect((await eventsOf(id)).map(({ type, data }) => [type, data.kid, data.revoked])).toEqual([
+    expect((await identityEventsOf(id)).map(({ type, data }) => [type, data.kid, data.revoked])).toEqual([
       ["identity.key_revoked", identity_key.kid, undefined],
       ["identity.key_rotated", active.kid, true],
     ]);

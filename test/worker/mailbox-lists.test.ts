@@ -115,7 +115,7 @@ describe("pages", () => {
     await inObject(box, (_object, state) => {
       state.storage.sql.exec(
         `WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < ${2 * EXAMINED_ROWS + 500})
-         INSERT INTO messages SELECT i, 'em_' || i, thread_id, direction, status, 'm' || i, 'f' || i, sender, 'hay', created_at, 0, NULL, record FROM messages, n WHERE seq = 1`,
+         INSERT INTO messages SELECT i, 'em_' || i, thread_id, direction, status, 'm' || i, 'f' || i, sender, 'hay', created_at, 0, NULL, record, NULL, NULL FROM messages, n WHERE seq = 1`,
       );
     });
     const pages: number[] = [];

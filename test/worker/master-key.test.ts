@@ -126,7 +126,7 @@ test("another MASTER_KEY in its place overwrites nothing, and with the right one
   const path = `/v1/mailboxes/${one.mailbox.id}`;
   expect((await call(path, { ...admin, method: "PATCH", json: { display_name: "Other" } })).status).toBe(503);
   expect((await call(`${path}/emails`, { key: keyOf(one, "agent"), env: wrong })).status).toBe(503);
-  await send(one, wrong);
+  await expect(send(one, wrong)).rejects.toThrow("503");
   expect(await sealedValues()).toEqual(expect.arrayContaining(before));
   const back = await deploy({ ...OLD, MASTER_KEY_PREVIOUS: NEW.MASTER_KEY });
   await inObjectOf(one.mailbox.id, (object) => object.settled());

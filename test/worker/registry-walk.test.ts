@@ -17,6 +17,7 @@ import {
   type TestTenant,
 } from "../support/door-harness.ts";
 import {
+  NEVER_TAKEN,
   neededReferences,
   SAMPLE_AGENT,
   type SampleCall,
@@ -78,7 +79,15 @@ async function weightOf(tenant: TestTenant): Promise<Record<string, number>> {
     stubs.map((stub) =>
       runInDurableObject(
         stub,
-        (_object, state) => state.storage.sql.exec<{ n: number }>("SELECT count(*) AS n FROM entries").one().n,
+        (
+          _object,
+          state, // What the system does by itself meanwhile, such as mailing people, is nobody's doing here.
+        ) =>
+          state.storage.sql
+            .exec<{ n: number }>(
+              "SELECT count(*) AS n FROM entries WHERE json_extract(entry, '$.actor.type') <> 'system'",
+            )
+            .one().n,
       ),
     ),
   );
@@ -130,6 +139,10 @@ describe.each(OPERATIONS.map((operation): [string, Operation] => [operation.name
     });
 
     test("lets in exactly the scopes it names; to them a foreign tenant's things are not there, and nothing is written", async () => {
+      // The operator is mailed five codes an hour at most, which the operations before may have used up.
+      await runInDurableObject(env.TENANT.getByName(home.id) as DurableObjectStub, (_object, { storage }) =>
+        storage.sql.exec("DELETE FROM confirmations").toArray(),
+      );
       const before = await weightOf(foreign);
       for (const scope of SCOPES) {
         const isLetIn = scopesOf(operation).includes(scope);
@@ -138,6 +151,7 @@ describe.each(OPERATIONS.map((operation): [string, Operation] => [operation.name
           const label = `${sample.label} with ${scope}: ${JSON.stringify(answer.body)}`;
           if (!isLetIn) expect(answer, label).toMatchObject({ status: 403, body: { code: "missing_scope" } });
           else if (isAddressed) expect(answer, label).toMatchObject({ status: 404, body: { code: "not_found" } });
+          else if (operation.name in NEVER_TAKEN) expect(answer.status, label).toBe(NEVER_TAKEN[operation.name]);
           else {
             expect(answer.status, label).toBeLessThan(300);
             for (const id of [foreign.id, ...Object.values(foreignThings)])
@@ -225,7 +239,9 @@ describe.each(OPERATIONS.map((operation): [string, Operation] => [operation.name
           ...(sample.json !== undefined && { json: sample.json }),
         });
         // A second cancellation, or a mark on outgoing mail, is a 409: understood, and refused for its state. A code is looked at.
-        const expected = operation.name === "apply_upgrade" ? [403] : [200, 201, 202, 409];
+        const taken = operation.name === "apply_upgrade" ? [403] : [200, 201, 202, 409];
+        const never = NEVER_TAKEN[operation.name];
+        const expected = never === undefined ? taken : [never];
         expect(expected, `${sample.label}: ${await response.text()}`).toContain(response.status);
       }
     });

@@ -46,7 +46,7 @@ describe("npm run reseal", () => {
     await run(() => worker, said);
     await expectAllUnderNew();
     expect(said.words).toEqual([
-      expect.stringMatching(/^Resealed 1 domains, 0 DKIM keys, 2 identity keys, \d+ data keys\./),
+      expect.stringMatching(/^Resealed 1 domains, 0 DKIM keys, 2 identity keys, \d+ data keys, 6 log keys\./),
       "Everything is sealed under the current MASTER_KEY. MASTER_KEY_PREVIOUS may be removed now:",
       "  npx wrangler secret delete MASTER_KEY_PREVIOUS",
     ]);

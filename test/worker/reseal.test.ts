@@ -58,6 +58,8 @@ describe("a walk", () => {
     for (const kind of [
       /^D1: DKIM key/,
       /^D1: data key/,
+      /^ten_.*log key/,
+      /^mbx_.*log key/,
       /^ten_.*identity key/,
       /^ten_.*data key/,
       /^mbx_.*data key/,
@@ -70,7 +72,7 @@ describe("a walk", () => {
     expect(done).toMatchObject({
       unreadable: 0,
       refusals: [],
-      resealed: { domains: 1, identity_keys: 2, data_keys: dataKeys },
+      resealed: { domains: 1, identity_keys: 2, data_keys: dataKeys, log_keys: 6 },
     });
     for (const id of [one, two].flatMap(objectsOf)) expect(await resealedEntries(id)).toHaveLength(1);
   });
@@ -85,7 +87,7 @@ describe("a walk", () => {
         {
           actor: { type: "human", id: "operator", via: "system" },
           resource: { type: isTenant ? "tenant" : "mailbox", id },
-          detail: { identity_keys: isTenant ? 1 : 0, data_keys: counts[index] },
+          detail: { identity_keys: isTenant ? 1 : 0, data_keys: counts[index], log_keys: 1 },
         },
       ]);
     }
@@ -97,7 +99,7 @@ describe("a walk", () => {
     await walk(worker);
     const before = await sealedValues();
     expect(await walk(worker)).toMatchObject({
-      resealed: { domains: 0, dkim_keys: 0, identity_keys: 0, data_keys: 0 },
+      resealed: { domains: 0, dkim_keys: 0, identity_keys: 0, data_keys: 0, log_keys: 0 },
       unreadable: 0,
     });
     expect(await sealedValues()).toEqual(before);

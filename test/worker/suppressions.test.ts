@@ -184,7 +184,7 @@ describe("a send", () => {
         object.commit(() => object.saveSettings({ ...object.settings(), auto_bcc: [boss.address] })),
       );
       const tenant = env.TENANT.getByName(box.mailbox.tenant_id);
-      unwrap(await tenant.updateAccount(box.admin, { postal_address: "Acme Ltd, 1 Street" }));
+      unwrap(await tenant.updateAccount(box.admin, { postal_address: "Acme Ltd, 1 Street" }, null));
       if (reason === "hard_bounce") await tenant.noteTrouble({ address: boss.address, what: reason, email_id: "em_1" });
       else unwrap(await tenant.addSuppression(box.admin, { address: boss.address, reason, note: null }));
       await sent(box, [ana], { tags: { promotional: "" } });

@@ -24,7 +24,7 @@ const PROMOTIONAL = { tags: { promotional: "" } };
 async function withAddress(mode: "autonomous" | "gated_send" = "autonomous"): Promise<TestMailbox> {
   const box = await makeMailbox({ oversight_mode: mode });
   const tenant = env.TENANT.getByName(box.mailbox.tenant_id);
-  unwrap(await tenant.updateAccount(box.admin, { postal_address: ADDRESS }));
+  unwrap(await tenant.updateAccount(box.admin, { postal_address: ADDRESS }, null));
   return box;
 }
 

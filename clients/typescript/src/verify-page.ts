@@ -5,6 +5,7 @@ import { UnreadableKey } from "../../../src/identity/public-keys.ts";
 import { senderOf } from "../../../src/identity/sender.ts";
 import { verifyParsed } from "../../../src/identity/verify-message.ts";
 import { answerOf, type Checked, troubleOf } from "./page/answer.ts";
+import { checkChosenFiles } from "./page/chosen-file.ts";
 import { find } from "./page/dom.ts";
 import { domainBoundAs, publishedKeys, tenantNamed } from "./page/keys.ts";
 import { domainsIn, NotUsable } from "./page/usable.ts";
@@ -13,18 +14,8 @@ import { domainsIn, NotUsable } from "./page/usable.ts";
 
 const MAX_MESSAGE_OCTETS = 25 * 1024 * 1024;
 
-const form = find("check", HTMLFormElement);
-const fileInput = find("message", HTMLInputElement);
 const ownKey = find("own-key", HTMLTextAreaElement);
 const ownDomains = find("own-domains", HTMLInputElement);
-const drop = find("drop", HTMLElement);
-const progress = find("progress", HTMLElement);
-const answer = find("answer", HTMLElement);
-
-/** What was chosen or dropped last. */
-let chosen: File | null = null;
-/** Counts the checks: only the newest one's answer is shown. */
-let newest = 0;
 
 /** @throws {NotUsable} where the file cannot be read, or is too large. */
 async function octetsOf(file: File): Promise<Uint8Array> {
@@ -67,13 +58,6 @@ async function check(file: File): Promise<Checked> {
   };
 }
 
-function show({ parts, spoken }: { parts: Node[]; spoken: string }): void {
-  answer.replaceChildren(...parts);
-  answer.hidden = false;
-  progress.textContent = spoken;
-  answer.scrollIntoView({ block: "nearest" });
-}
-
 function sentenceFor(error: unknown): string {
   if (error instanceof NotUsable) return error.message;
   if (error instanceof UnreadableKey) return [error.message, error.hint].filter((part) => part !== null).join(" ");
@@ -81,41 +65,10 @@ function sentenceFor(error: unknown): string {
   return "This page made a mistake with this message. Please tell its makers; the browser's console says more.";
 }
 
-async function checkChosen(): Promise<void> {
-  const mine = ++newest;
-  if (chosen === null) {
-    show(troubleOf("Choose a message first."));
-    fileInput.focus();
-    return;
-  }
-  progress.textContent = "Checking…";
-  const found = await check(chosen).then(answerOf, (error: unknown) => troubleOf(sentenceFor(error)));
-  if (mine === newest) show(found);
-}
-
-function choose(file: File | undefined): void {
-  chosen = file ?? null;
-  if (file) void checkChosen();
-  else show(troubleOf("That was no file. Save the message as an .eml file first, and drop that."));
-}
-
-fileInput.addEventListener("change", () => choose(fileInput.files?.[0]));
-form.addEventListener("submit", (event) => {
-  event.preventDefault();
-  void checkChosen();
+const input = find("message", HTMLInputElement);
+checkChosenFiles({
+  input,
+  check: (file) => check(file).then(answerOf, (error: unknown) => troubleOf(sentenceFor(error))),
+  nothingChosen: () => troubleOf("Choose a message first."),
+  notAFile: () => troubleOf("That was no file. Save the message as an .eml file first, and drop that."),
 });
-// Anywhere on the page: a file that is dropped beside a target would replace the page.
-document.addEventListener("dragover", (event) => {
-  event.preventDefault();
-  drop.classList.add("over");
-});
-document.addEventListener("dragleave", (event) => {
-  if (event.relatedTarget === null) drop.classList.remove("over");
-});
-document.addEventListener("drop", (event) => {
-  event.preventDefault();
-  drop.classList.remove("over");
-  fileInput.value = "";
-  choose(event.dataTransfer?.files[0]);
-});
-form.hidden = false;

@@ -1,5 +1,5 @@
 import type { LinkView, PersonDecision } from "../../../durable-objects/mailbox-rpc.ts";
-import { isId, type RoutingNumber, routingNumberOf } from "../../ids.ts";
+import { asEmailId, isId, type RoutingNumber, routingNumberOf } from "../../ids.ts";
 import type { Person } from "../../oversight/caller.ts";
 import { Nav, QUEUE } from "../../pages/console/frame.tsx";
 import { NOTICES } from "../../pages/console/notice.tsx";
@@ -69,7 +69,7 @@ function showOpen(
 ): Response {
   const { item, approver, expires_at, approved_at } = view;
   const { csrf } = person;
-  const nav = <Nav csrf={csrf} />;
+  const nav = <Nav viewer={person} />;
   return show(
     c,
     status,
@@ -82,15 +82,23 @@ function showOpen(
   );
 }
 
+/** Where the record of the item's message is; undefined for an item that is no message. */
+function recordPathOf(c: Door, kind: DecidedView["outcome"]["kind"]): string | undefined {
+  const emailId = asEmailId(c.req.param("id") ?? "");
+  return emailId !== null && (kind === "send" || kind === "inbound") ? `/console/emails/${emailId}/record` : undefined;
+}
+
 function showDecided(
   c: Door,
   status: 200 | 409,
-  { csrf }: SignedIn,
+  person: SignedIn,
   { approver, outcome }: DecidedView,
   kept: KeptWords | null = null,
 ): Response {
   const late = status === 409;
-  return show(c, status, <OutcomePage {...{ approver, outcome, late, kept }} back={BACK} nav={<Nav csrf={csrf} />} />);
+  const record = recordPathOf(c, outcome.kind);
+  const nav = <Nav viewer={person} />;
+  return show(c, status, <OutcomePage {...{ approver, outcome, late, kept, record, nav }} back={BACK} />);
 }
 
 /** The page of one item. */

@@ -1,10 +1,14 @@
 import { Hono } from "hono";
+import { EXPORT } from "../../pages/console/audit.tsx";
+import { AUDIT } from "../../pages/console/frame.tsx";
 import { NOTICES } from "../../pages/console/notice.tsx";
 import { Unavailable } from "../approve/storage.ts";
 import type { AppEnvironment, DoorDependencies } from "../serve.ts";
 import { goTo, tell } from "./answers.tsx";
+import { auditPage, exportLog } from "./audit.tsx";
 import { decideItem, download, itemPage } from "./item.tsx";
 import { decideSelected, queuePage } from "./queue.tsx";
+import { recordPage } from "./record.tsx";
 import type { Door } from "./session.ts";
 import { askForLink, enter, enterPage, leave, sentPage, signInPage } from "./sign-in.tsx";
 
@@ -22,6 +26,9 @@ const ROUTES: readonly { path: string; get?: Handler; post?: Handler }[] = [
   { path: "/console/queue", get: queuePage, post: decideSelected },
   { path: "/console/items/:id", get: itemPage, post: decideItem },
   { path: "/console/items/:id/attachments/:index", get: download },
+  { path: "/console/emails/:id/record", get: recordPage },
+  { path: AUDIT, get: auditPage },
+  { path: EXPORT, get: exportLog },
 ];
 
 /** @returns the console's routes. */

@@ -5,41 +5,50 @@ import { CONSOLE_STYLE } from "./style.ts";
 /** Where the console's pages are. */
 export const CONSOLE = "/console";
 export const QUEUE = `${CONSOLE}/queue`;
+export const AUDIT = `${CONSOLE}/audit`;
 export const SIGN_OUT = `${CONSOLE}/sign-out`;
 
 /** Who is signed in, for every page that they see. */
 export interface Viewer {
   person: string;
   tenant_name: string;
+  /** Whether they may read the account's logs. */
+  is_operator: boolean;
   /** The session's secret, for its forms. */
   csrf: string;
 }
 
-/** The way to the queue, and out. */
-export const Nav: FC<{ csrf: string }> = ({ csrf }) => (
+/** The way to the queue, for the operator to the logs, and out. */
+export const Nav: FC<{ viewer: Viewer }> = ({ viewer: { csrf, is_operator } }) => (
   <form method="post" action={SIGN_OUT}>
     <input type="hidden" name="csrf" value={csrf} />
     <a class="quiet" href={QUEUE}>
       Queue
     </a>
+    {is_operator && (
+      <a class="quiet" href={AUDIT}>
+        Audit log
+      </a>
+    )}
     <button type="submit" class="quiet">
       Sign out
     </button>
   </form>
 );
 
-/** A page of the console; `viewer` is left out where nobody is signed in. */
+/** A page of the console; `viewer` is left out where nobody is signed in. `style` takes the place of the console's own. */
 export const ConsolePage: FC<{
   title: string;
   viewer?: Viewer | undefined;
+  style?: string;
   skipTo?: { id: string; label: string };
   children?: Child;
-}> = ({ title, viewer, skipTo, children }) => (
+}> = ({ title, viewer, style = CONSOLE_STYLE, skipTo, children }) => (
   <Page
     title={title}
     who={viewer?.person}
-    style={CONSOLE_STYLE}
-    nav={viewer && <Nav csrf={viewer.csrf} />}
+    style={style}
+    nav={viewer && <Nav viewer={viewer} />}
     {...(skipTo && { skipTo })}
   >
     {children}

@@ -77,6 +77,13 @@ export const NOTICES = {
     help: "The queue has everything that waits for you.",
     shape: "info",
   },
+  not_from_here: {
+    status: 403,
+    title: "Not from another site",
+    what: "An export begins on the console's own page. Nothing was exported.",
+    help: "Open the audit log here, and export it there.",
+    shape: "alert",
+  },
   unavailable: {
     status: 503,
     title: "We cannot reach it right now",

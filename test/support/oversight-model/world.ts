@@ -235,7 +235,7 @@ export class World {
     const admitDelivery = async (agentId: Agent | null): Promise<DeliveryAdmission> => {
       if (this.tenant.isAway) throw new Error("the tenant does not answer");
       const domain = { status: "ok" as const, return_path_domain: env.MAIL_DOMAIN };
-      return { paused: this.isPausedFor(agentId), identity_key, domain, suppressed: [] };
+      return { paused: this.isPausedFor(agentId), identity_key, domain, suppressed: [], checkpoint: "none" };
     };
     // The suppression list has tests of its own.
     const noteTrouble = async () => {

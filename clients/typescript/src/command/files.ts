@@ -7,6 +7,8 @@ export class UnreadableFile extends Error {
   override name = "UnreadableFile";
 }
 
+const CHUNK_OCTETS = 256 * 1024;
+
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: "there is no such file",
   ENOTDIR: "there is no such file",
@@ -23,24 +25,35 @@ function reasonOf(error: unknown): string {
 }
 
 /**
- * Reads a file, or standard input for `-`.
+ * Reads a file, or standard input for `-`, as it comes.
+ * @throws {UnreadableFile}
+ */
+export async function* chunksOf(path: string): AsyncGenerator<Uint8Array> {
+  const source = path === "-" ? stdin : createReadStream(path, { highWaterMark: CHUNK_OCTETS });
+  const chunks = source[Symbol.asyncIterator]();
+  for (;;) {
+    const next = await chunks.next().catch((error: unknown) => {
+      throw new UnreadableFile(`${shown(path)} cannot be read: ${reasonOf(error)}.`);
+    });
+    if (next.done) return;
+    yield next.value;
+  }
+}
+
+/**
+ * Reads a whole file, or standard input for `-`.
  * @param limit octets.
  * @throws {UnreadableFile}
  */
 export async function readOctets(path: string, limit: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let size = 0;
-  try {
-    // Read as a stream, so that a device without an end is left after `limit`.
-    for await (const chunk of path === "-" ? stdin : createReadStream(path)) {
-      size += chunk.length;
-      if (size > limit) break;
-      chunks.push(chunk);
-    }
-  } catch (error) {
-    throw new UnreadableFile(`${shown(path)} cannot be read: ${reasonOf(error)}.`);
+  // Read as a stream, so that a device without an end is left after `limit`.
+  for await (const chunk of chunksOf(path)) {
+    size += chunk.length;
+    if (size > limit) throw new UnreadableFile(`${shown(path)} is larger than ${sizeInWords(limit)}.`);
+    chunks.push(chunk);
   }
-  if (size > limit) throw new UnreadableFile(`${shown(path)} is larger than ${sizeInWords(limit)}.`);
   return Buffer.concat(chunks, size);
 }
 

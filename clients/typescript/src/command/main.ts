@@ -1,9 +1,14 @@
 import { stderr, stdout } from "node:process";
-import { type Command, helpText, readCommand, UsageError, type VerifyCommand } from "./arguments.ts";
+import { type Command, helpText, readCommand } from "./arguments.ts";
+import { checkExport, trustOf } from "./audit.ts";
+import { auditJson, auditText } from "./audit-report.ts";
 import { UnreadableFile } from "./files.ts";
+import { UsageError } from "./options.ts";
 import { jsonReport, passes, textReport } from "./report.ts";
 import { shown } from "./terminal.ts";
 import { check, keysOf } from "./verify.ts";
+import type { VerifyCommand } from "./verify-arguments.ts";
+import type { VerifyAuditCommand } from "./verify-audit-arguments.ts";
 
 /** The program `multimail`. It opens the files it is given and nothing else: no network, no settings. */
 
@@ -21,19 +26,27 @@ function complain(sentence: string): void {
   stderr.write(`multimail: ${sentence}\n`);
 }
 
-/** Checks each message, whatever the ones before were. @returns the worst of how they ended. */
-async function verify(command: VerifyCommand): Promise<Exit> {
-  const keys = await keysOf(command);
-  const now = new Date();
+/** What is said of one file, and whether it holds. */
+interface Said {
+  text: string;
+  holds: boolean;
+}
+
+/** Checks each file, whatever the ones before were. @returns the worst of how they ended. */
+async function each(
+  paths: readonly string[],
+  separator: string,
+  check: (path: string) => Promise<Said>,
+): Promise<Exit> {
   let worst: Exit = EXIT.verified;
-  let separator = "";
-  for (const path of command.messages) {
+  let before = "";
+  for (const path of paths) {
     try {
-      const checked = await check(path, keys, command, now);
-      stdout.write(separator);
-      separator = command.json ? "" : "\n";
-      say(command.json ? jsonReport(checked) : textReport(checked));
-      if (!passes(checked) && worst === EXIT.verified) worst = EXIT.not_verified;
+      const { text, holds } = await check(path);
+      stdout.write(before);
+      before = separator;
+      say(text);
+      if (!holds && worst === EXIT.verified) worst = EXIT.not_verified;
     } catch (error) {
       if (!(error instanceof UnreadableFile)) throw error;
       complain(error.message);
@@ -41,6 +54,23 @@ async function verify(command: VerifyCommand): Promise<Exit> {
     }
   }
   return worst;
+}
+
+async function verify(command: VerifyCommand): Promise<Exit> {
+  const keys = await keysOf(command);
+  const now = new Date();
+  return each(command.messages, command.json ? "" : "\n", async (path) => {
+    const checked = await check(path, keys, command, now);
+    return { text: command.json ? jsonReport(checked) : textReport(checked), holds: passes(checked) };
+  });
+}
+
+async function verifyAudit(command: VerifyAuditCommand): Promise<Exit> {
+  const trust = await trustOf(command);
+  return each(command.exports, command.json ? "" : "\n", async (path) => {
+    const verdict = await checkExport(path, trust);
+    return { text: command.json ? auditJson(path, verdict) : auditText(path, verdict), holds: verdict.ok };
+  });
 }
 
 async function perform(command: Command): Promise<Exit> {
@@ -53,13 +83,15 @@ async function perform(command: Command): Promise<Exit> {
       return EXIT.verified;
     case "verify":
       return verify(command);
+    case "verify-audit":
+      return verifyAudit(command);
   }
 }
 
 /**
  * Runs the program.
  * @param words of the call, without the program's own name.
- * @returns the exit code: 0 if every message is verified and passes, 1 if one does not, 2 if the call or a file cannot be read.
+ * @returns the exit code: 0 if all that was named is verified and passes, 1 if something does not, 2 if the call or a file cannot be read.
  */
 export async function main(words: readonly string[]): Promise<number> {
   // Whoever reads may have read enough (`multimail … | head -1`).

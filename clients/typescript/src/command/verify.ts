@@ -5,10 +5,10 @@ import { applyPolicy } from "../../../../src/identity/policy.ts";
 import { KEY_LIMITS, readEd25519, UnreadableKey } from "../../../../src/identity/public-keys.ts";
 import { senderOf } from "../../../../src/identity/sender.ts";
 import { verifyParsed } from "../../../../src/identity/verify-message.ts";
-import type { VerifyCommand } from "./arguments.ts";
 import { readOctets, UnreadableFile } from "./files.ts";
 import type { Checked } from "./report.ts";
 import { shown } from "./terminal.ts";
+import type { VerifyCommand } from "./verify-arguments.ts";
 
 /** What the service takes in (API.md, Limits). */
 const MAX_MESSAGE_OCTETS = 25 * 1024 * 1024;

@@ -16,18 +16,21 @@ export interface Checked {
   domains_unknown: boolean;
 }
 
-function fact(label: string, ...value: (Node | string | null)[]): HTMLElement {
+/** @returns one line of facts; null is left out. */
+export function fact(label: string, ...value: (Node | string | null)[]): HTMLElement {
   return element("div", null, element("dt", null, label), element("dd", null, ...value));
 }
 
-function heading(name: keyof typeof OUTCOME_WORDS | "unreadable", title: string): HTMLElement {
+/** @returns the heading of an answer. @param name of the drawing beside it. */
+export function heading(name: string, title: string): HTMLElement {
   const h2 = element("h2", null, title);
   h2.id = "answer-title";
   h2.tabIndex = -1;
   return element("header", null, icon(name), h2);
 }
 
-function code(text: string): HTMLElement {
+/** @returns a value as programs know it. */
+export function code(text: string): HTMLElement {
   return element("span", "mono", visible(text));
 }
 
