@@ -34,6 +34,8 @@ export interface Env {
   DNS_BLOCKLISTS?: string;
   /** How many names that it never looked up before a tenant may look up in a day; 200 if absent. */
   NEW_NAMES_PER_DAY?: string;
+  /** How many milliseconds one source may take to say what it knows of a recipient's domain; 800 if absent. */
+  SOURCE_TIMEOUT_MS?: string;
   INBOUND_RECEIVED_BY: string;
   /** The host that takes inbound mail, for the MX record that set-up lists. Email Routing sets its own, so there it is left out. */
   INBOUND_MX?: string;

@@ -34,7 +34,6 @@ const TRACES = {
     "provider_copies WHERE seq",
     "let_go WHERE seq",
   ],
-
   id: ["idempotency WHERE email_id", "links WHERE email_id", "served WHERE item"],
 } as const;
 

@@ -3,7 +3,7 @@ import type { Env } from "../../src/env.ts";
 import { accepted, type Outcome } from "../../src/errors.ts";
 import { askableDomain, askableDomains, type DomainIntelligence } from "../../src/intelligence/domain-facts.ts";
 import { factsOf, type JudgedDomain, NO_HISTORY } from "../../src/intelligence/domain-signals.ts";
-import { askSource, type FactStore, type LookUp, lookUpDomains } from "../../src/intelligence/look-up.ts";
+import { askSource, type FactStore, type LookUp, lookUpDomains, SOURCE_LIMIT } from "../../src/intelligence/look-up.ts";
 import { withMemory } from "../../src/intelligence/remembered.ts";
 import { mailServerSource, type Source, sourcesOf, type Tools } from "../../src/intelligence/sources.ts";
 import { assessDomains, intelligenceView } from "../../src/intelligence/view.ts";
@@ -40,6 +40,14 @@ function budgetOf({ NEW_NAMES_PER_DAY: setting }: Env): number {
   return Number(setting);
 }
 
+function sourceLimitOf({ SOURCE_TIMEOUT_MS: setting }: Env): number {
+  if (setting === undefined || setting === "") return SOURCE_LIMIT;
+  if (!/^[1-9]\d{1,3}$/.test(setting)) {
+    throw new Error(`SOURCE_TIMEOUT_MS is ${setting}, which is no number of milliseconds between 10 and 9999`);
+  }
+  return Number(setting);
+}
+
 /** What each object remembers of its tenant's look-ups. */
 const memories = new WeakMap<MailboxBase, FactStore>();
 
@@ -60,6 +68,7 @@ function lookUpFor(box: MailboxBase, actor: Actor, sources: readonly Source[], r
     store: storeOf(box),
     now: () => box.now(),
     budget: budgetOf(env),
+    source_limit: sourceLimitOf(env),
     noteNewNames: (names) => recordNames(box, actor, names),
     remembered_only,
   };
@@ -214,7 +223,9 @@ export async function domainsWithoutMail(box: MailboxBase, recipients: readonly 
   const domains = [...new Set(recipients.map(domainOf))];
   if (!mx) return new Set();
   const tools = toolsFor(box.environment());
-  const answers = await Promise.all(domains.map((domain) => askSource(mx, domain, tools)));
+  const answers = await Promise.all(
+    domains.map((domain) => askSource(mx, domain, tools, sourceLimitOf(box.environment()))),
+  );
   return new Set(domains.filter((_domain, index) => isNull(answers[index])));
 }
 

@@ -6,10 +6,10 @@ import { reasonOf, Unanswered } from "./unanswered.ts";
 
 /** Finds out about domains: what is remembered, then each source in parallel, bounded in time and in new names. */
 
-/** How long one source may take for one domain, in milliseconds. What has not answered then is unknown. */
+/** How long one source may take for one domain, in milliseconds, unless a deployment says otherwise. What has not answered then is unknown. */
 export const SOURCE_LIMIT = 800;
-/** After which no further source is asked, for a message to many domains. */
-const WHOLE_LIMIT = 2_400;
+/** After so many times as long no further source is asked, for a message to many domains. */
+const WHOLE = 3;
 /** The platform opens six connections at a time; further ones wait for these, and their time would run meanwhile. */
 const LANES = 6;
 
@@ -48,6 +48,8 @@ export interface LookUp {
   store: FactStore;
   /** Milliseconds since the epoch. */
   now(): number;
+  /** How long one source may take, in milliseconds; left out: `SOURCE_LIMIT`. */
+  source_limit?: number;
   /** How many names never looked up before may be looked up in a day (UTC). */
   budget: number;
   /** Hears which names are going to be asked for that never were, before anything is asked. */
@@ -85,14 +87,16 @@ interface Question {
 /** Asks all questions, as many at a time as there are connections. What is not begun in time is not begun. */
 async function askAll(
   questions: readonly Question[],
-  { toolsFor, now }: Pick<LookUp, "toolsFor" | "now">,
+  { toolsFor, now, source_limit = SOURCE_LIMIT }: Pick<LookUp, "toolsFor" | "now" | "source_limit">,
 ): Promise<StoredAnswer[]> {
   const answers: StoredAnswer[] = [];
-  const late = AbortSignal.timeout(WHOLE_LIMIT);
+  const late = AbortSignal.timeout(WHOLE * source_limit);
   const rest = questions.values();
   const lane = async () => {
     for (const { domain, source } of rest) {
-      const answer: Answer = late.aborted ? { unknown: "timeout" } : await askSource(source, domain, toolsFor);
+      const answer: Answer = late.aborted
+        ? { unknown: "timeout" }
+        : await askSource(source, domain, toolsFor, source_limit);
       const lifetime = "fact" in answer ? source.lifetime : UNANSWERED_LIFETIME[answer.unknown];
       answers.push({ domain, source: source.name, answer, expires_at: now() + lifetime });
     }

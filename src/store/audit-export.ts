@@ -7,7 +7,6 @@ import { ocsfCheckpoint, ocsfEvent } from "../audit/siem.ts";
 import { type AskedRange, invalidRange } from "../audit/time-range.ts";
 import type { Env } from "../env.ts";
 import { Refused } from "../errors.ts";
-
 import type { Caller } from "../oversight/caller.ts";
 import { readEntries } from "./audit-entries.ts";
 import { placeOfTime } from "./audit-range.ts";

@@ -6,6 +6,7 @@ import type { Entry } from "../../src/audit/entry.ts";
 import { entryText, hashEntryText } from "../../src/audit/entry.ts";
 import type { SendAnswer } from "../../src/operations/shapes.ts";
 import { call, keyOf, makeTenant, type TestTenant } from "../support/door-harness.ts";
+import { inTenant } from "../support/tenant-harness.ts";
 
 type Shown = Entry & {
   hash: string;
@@ -22,7 +23,8 @@ const NOTHING = { entries: [], cursor: null, archived_before: null };
 let tenant: TestTenant;
 let emailId: string;
 
-async function drained({ mailboxes }: TestTenant): Promise<void> {
+async function drained({ id: tenantId, mailboxes }: TestTenant): Promise<void> {
+  await inTenant(tenantId, (object) => object.settled());
   for (const { id } of mailboxes) {
     const stub: DurableObjectStub = env.MAILBOX.getByName(id.slice(-8));
     await runInDurableObject(stub, async (object: unknown) => {
