@@ -61,12 +61,19 @@ function store(box: TenantBase, caller: Caller, { change, words, upgrade }: Ques
       change,
       subject,
     );
+    const entryId = box.record({
+      actor: actorOf(caller),
+      action: "operator.asked",
+      resource: { type: "tenant", id: caller.tenant_id },
+      detail: { mailbox_id: subject },
+      personal: { change: words },
+    });
     const { next } = box.rows
       .exec<{ next: number }>("SELECT coalesce(max(id), 0) + 1 AS next FROM confirmations")
       .one();
     box.rows.exec(
-      `INSERT INTO confirmations (id, change, key_id, code_hash, asked_at, expires_at, tries_left, subject)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO confirmations (id, change, key_id, code_hash, asked_at, expires_at, tries_left, subject, asked)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       next,
       change,
       caller.key_id,
@@ -75,14 +82,8 @@ function store(box: TenantBase, caller: Caller, { change, words, upgrade }: Ques
       expires,
       CODE_TRIES,
       subject,
+      entryId,
     );
-    const entryId = box.record({
-      actor: actorOf(caller),
-      action: "operator.asked",
-      resource: { type: "tenant", id: caller.tenant_id },
-      detail: { mailbox_id: subject },
-      personal: { change: words },
-    });
     return { entryId, expires };
   });
 }
@@ -145,8 +146,8 @@ export function redeemCode(box: TenantBase, caller: Caller, change: string, code
   if (!box.isMine(caller)) return notFound();
   return box.commit(() => {
     const row = box.rows
-      .exec<{ id: number; code_hash: string }>(
-        "SELECT id, code_hash FROM confirmations WHERE change = ? AND key_id = ? AND expires_at > ? AND tries_left > 0 ORDER BY id DESC LIMIT 1",
+      .exec<{ id: number; code_hash: string; asked: string | null }>(
+        "SELECT id, code_hash, asked FROM confirmations WHERE change = ? AND key_id = ? AND expires_at > ? AND tries_left > 0 ORDER BY id DESC LIMIT 1",
         change,
         caller.key_id,
         box.now(),
@@ -163,6 +164,7 @@ export function redeemCode(box: TenantBase, caller: Caller, change: string, code
       actor: actorOf(caller),
       action: right ? "operator.confirmed" : "operator.code_refused",
       resource: { type: "tenant", id: caller.tenant_id },
+      detail: { asked: row.asked },
     });
     return right ? accepted(true as const) : WRONG_CODE;
   });

@@ -94,11 +94,14 @@ export async function updateAccount(
 }
 
 /** @returns what the account has decided, with the defaults of what it has not. */
-export function settingsOf(tenant: StoredTenant): AccountSettings {
-  const names = Object.keys(ACCOUNT_DEFAULTS) as (keyof AccountSettings)[];
-  return Object.fromEntries(
-    names.map((name) => [name, tenant[name] ?? ACCOUNT_DEFAULTS[name]]),
-  ) as unknown as AccountSettings;
+export function settingsOf({
+  postal_address = ACCOUNT_DEFAULTS.postal_address,
+  audit_retention_days = ACCOUNT_DEFAULTS.audit_retention_days,
+  legal_hold = ACCOUNT_DEFAULTS.legal_hold,
+  auditor_email = ACCOUNT_DEFAULTS.auditor_email,
+  witnesses = ACCOUNT_DEFAULTS.witnesses,
+}: StoredTenant): AccountSettings {
+  return { postal_address, audit_retention_days, legal_hold, auditor_email, witnesses };
 }
 
 async function accountOf(box: TenantBase, tenant: StoredTenant): Promise<Account> {

@@ -116,5 +116,7 @@ export const TENANT_SCHEMA: readonly (readonly string[])[] = [
       counts TEXT NOT NULL,
       PRIMARY KEY (erasure, part)
     ) WITHOUT ROWID`,
+    // The audit entry of the question, which that of the answer names.
+    "ALTER TABLE confirmations ADD COLUMN asked TEXT",
   ],
 ];

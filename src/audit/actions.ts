@@ -555,8 +555,8 @@ export const ACTIONS = {
     detail: ["mailbox_id"],
     personal: ["change"],
   },
-  "operator.confirmed": { says: "The operator's code was brought.", detail: NONE, personal: NONE },
-  "operator.code_refused": { says: "A wrong code was brought.", detail: NONE, personal: NONE },
+  "operator.confirmed": { says: "The operator's code was brought.", detail: ["asked"], personal: NONE },
+  "operator.code_refused": { says: "A wrong code was brought.", detail: ["asked"], personal: NONE },
   "sending.paused": {
     says: "Nothing leaves in the name of an agent, or of the whole account.",
     detail: NONE,

@@ -86,6 +86,21 @@ test("every change is an entry, and what says something of a person is sealed in
   expect(row?.entry).not.toContain(auditor_email);
 });
 
+test("a code that was brought is on record with the entry of the question that it answers", async () => {
+  const tenant = await makeTenant();
+  const options = { method: "PATCH" as const, key: keyOf(tenant, "admin"), json: { audit_retention_days: 400 } };
+  await change(tenant, { audit_retention_days: 300 });
+  await withCode<Account>(tenant, "/v1/account", options);
+  await inTenant(tenant.id, (object) => object.settled());
+  const { results } = await env.DB.prepare(
+    "SELECT id, action, entry FROM audit_log WHERE log = ? AND action LIKE 'operator.%' ORDER BY seq",
+  )
+    .bind(tenant.id)
+    .all<{ id: string; action: string; entry: string }>();
+  expect(results.map(({ action }) => action)).toEqual(["operator.asked", "operator.asked", "operator.confirmed"]);
+  expect(JSON.parse(results[2]?.entry ?? "{}").detail).toEqual({ asked: results[1]?.id });
+});
+
 describe("the auditor", () => {
   async function audited() {
     const tenant = await makeTenant();
