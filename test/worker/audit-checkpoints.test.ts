@@ -17,10 +17,11 @@ import {
   inObject,
   makeMailbox,
   runAlarm,
+  setUpDomain,
   type TestMailbox,
 } from "../support/mailbox-harness.ts";
 import { noteSigner } from "../support/note-signer.ts";
-import { inTenant } from "../support/tenant-harness.ts";
+import { eventsOf, inTenant } from "../support/tenant-harness.ts";
 
 /** Checkpoints in the objects: when they are made, what they commit to, who hears of them. Against real workerd and D1. */
 
@@ -234,6 +235,40 @@ describe("the tenant's log", () => {
       expect(object.scheduled("report_checkpoint")).toEqual([]);
     });
     expect(size).toBeGreaterThan(0);
+  });
+});
+
+describe("what leaves carries the account's newest checkpoint", () => {
+  /** The note is the account's own, of no fewer entries than it had. */
+  async function expectAccounts(note: string, tenantId: string): Promise<void> {
+    const { body } = await call<{ verifier_key: string }>(`/v1/audit-log/verifier-key?log=${tenantId}`);
+    const parsed = parseNote(note);
+    expect(parsed && signedBy(parsed, parseVerifierKey(body.verifier_key)).signed).toBe("valid");
+    expect(parseCheckpoint(parsed?.text ?? "")?.size).toBeGreaterThan(0);
+  }
+
+  test("an identity receipt, where the JWS signs it too", async () => {
+    await setUpDomain();
+    const tenant = await makeTenant(["autonomous"]);
+    const json = { to: "ana@customer.example", subject: "Offer", text: "Hello" };
+    const path = `/v1/mailboxes/${tenant.mailbox.id}/send`;
+    const { body } = await call<{ id: string }>(path, { key: keyOf(tenant, "agent"), json });
+    await runAlarm({ stub: env.MAILBOX.getByName(tenant.mailbox.id.slice(-8)) } as TestMailbox);
+    const receipt = await call<{ checkpoint: string; jws: string }>(`/v1/emails/${body.id}/identity-receipt`, {
+      key: keyOf(tenant, "read"),
+    });
+    expect(receipt.status, JSON.stringify(receipt.body)).toBe(200);
+    await expectAccounts(receipt.body.checkpoint, tenant.id);
+    const signed = JSON.parse(Buffer.from(receipt.body.jws.split(".")[1] ?? "", "base64url").toString("utf8"));
+    expect(signed.checkpoint).toBe(receipt.body.checkpoint);
+  });
+
+  test("the event that webhooks will tell of", async () => {
+    const tenant = await makeTenant();
+    const { body } = await call<LogCheckpoint>("/v1/audit-log/checkpoint", { key: keyOf(tenant, "admin") });
+    const told = (await eventsOf(tenant.id)).filter(({ type }) => type === "audit.checkpoint");
+    expect(told.at(-1)?.data).toMatchObject({ size: body.size, root: body.root, checkpoint: body.checkpoint });
+    await expectAccounts(told.at(-1)?.data.checkpoint, tenant.id);
   });
 });
 
