@@ -145,15 +145,19 @@ export interface MailboxRpc extends LogRpc {
    */
   pendingItems(caller: Caller, ids: string[], isServed?: boolean): Promise<Outcome<PendingItem[]>>;
   decide(caller: Caller, request: DecisionRequest): Promise<Outcome<Decision>>;
-  /** What a decision link shows. Changes nothing. */
-  openLink(tokenHash: string): Promise<LinkView>;
+  /**
+   * What a decision link shows. Changes nothing but the log.
+   * @param downloaded the place of an attachment that is about to be handed out, which is what the log then says.
+   */
+  openLink(tokenHash: string, downloaded?: number): Promise<LinkView>;
   /** Decides through a link: at most once per item, for exactly the content the link names. */
   decideByLink(tokenHash: string, decision: PersonDecision): Promise<LinkView>;
   /**
    * What a session shows of an item: `unknown` to whoever has no seat here.
    * @param isShown whether the person is going to see it: that revision is then the one they can decide on.
+   * @param downloaded as for `openLink`.
    */
-  openItem(person: Person, pendingId: string, isShown: boolean): Promise<LinkView>;
+  openItem(person: Person, pendingId: string, isShown: boolean, downloaded?: number): Promise<LinkView>;
   /** Decides in a session. `contentHash` is what the page showed. */
   decideInSession(person: Person, pendingId: string, contentHash: string, decision: PersonDecision): Promise<LinkView>;
   /** Of these pending items those that the person may decide, in the order given; those that wait no more are left out. */

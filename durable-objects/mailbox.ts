@@ -437,8 +437,8 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
     return outcome;
   }
 
-  async openLink(tokenHash: string): Promise<LinkView> {
-    return this.established ? openLink(this, tokenHash) : { state: "unknown" };
+  async openLink(tokenHash: string, downloaded?: number): Promise<LinkView> {
+    return this.established ? openLink(this, tokenHash, downloaded) : { state: "unknown" };
   }
 
   async decideByLink(tokenHash: string, decision: PersonDecision): Promise<LinkView> {
@@ -449,8 +449,8 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
     return view;
   }
 
-  async openItem(person: Person, pendingId: string, isShown: boolean): Promise<LinkView> {
-    return this.established ? openItem(this, person, pendingId, isShown) : { state: "unknown" };
+  async openItem(person: Person, pendingId: string, isShown: boolean, downloaded?: number): Promise<LinkView> {
+    return this.established ? openItem(this, person, pendingId, isShown, downloaded) : { state: "unknown" };
   }
 
   async decideInSession(

@@ -181,6 +181,8 @@ export interface TenantRpc extends DomainRpc, LogRpc {
   sizesInSession(sessionHash: string, logs: readonly string[]): Promise<Record<string, number> | null>;
   /** Records that the operator exports a log in a session. False: the session is not theirs, and nothing may be exported. */
   recordExportInSession(sessionHash: string, log: string): Promise<boolean>;
+  /** Makes what a person was refused in their session an entry, in number like `recordRefusal`. Of a session that ended, none. */
+  recordRefusalInSession(sessionHash: string, attempt: RefusedAttempt): Promise<void>;
   /** Ends a session, or with `everywhere` all sessions of its person. */
   signOut(sessionHash: string, everywhere: boolean): Promise<void>;
   /** Brings a page of its identity keys and data keys under the current MASTER_KEY. Repeating it is harmless. */
@@ -265,8 +267,9 @@ export interface Pauses {
   agents: string[];
 }
 
-/** What a key was refused. */
+/** What a key, or a person in the console, was refused. */
 export interface RefusedAttempt {
+  /** The operation; in the console the method and the page's path, with names in place of ids. */
   operation: string;
   code: ErrorCode;
   /** What the call named, as it named it: ids and addresses, at home here or anywhere. Sealed. */

@@ -47,7 +47,7 @@ import { createKey, listKeys, projectKey, revokeKey, updateKey, whyNotKey } from
 import { askedUpgrade, askOperator, redeemCode } from "./tenant/operator-codes.ts";
 import { isPaused, pauses, setPause } from "./tenant/pauses.ts";
 import { account, confirmApprover, provision, settingsOf, updateAccount, whoOversees } from "./tenant/people.ts";
-import { recordExportInSession, sizesInSession } from "./tenant/session-audit.ts";
+import { recordExportInSession, recordRefusalInSession, sizesInSession } from "./tenant/session-audit.ts";
 import { askSignIn, mailSignInLink, SIGN_IN, SIGN_IN_LIMITED, session, signIn, signOut } from "./tenant/sessions.ts";
 import {
   addSuppression,
@@ -390,6 +390,10 @@ export class TenantObject extends TenantBase implements TenantRpc {
 
   async recordExportInSession(sessionHash: string, log: string): Promise<boolean> {
     return this.isProvisioned() && recordExportInSession(this, sessionHash, log);
+  }
+
+  async recordRefusalInSession(sessionHash: string, attempt: RefusedAttempt): Promise<void> {
+    if (this.isProvisioned()) recordRefusalInSession(this, sessionHash, attempt);
   }
 
   async signOut(sessionHash: string, everywhere: boolean): Promise<void> {

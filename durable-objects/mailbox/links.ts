@@ -1,5 +1,6 @@
 import type { ErrorCode, Refusal } from "../../src/errors.ts";
 import { isSamePerson } from "../../src/oversight/approvals.ts";
+import { attachmentAt, fileNamed } from "../../src/oversight/item-attachments.ts";
 import { SYSTEM } from "../ledger.ts";
 import type { LinkView, PersonDecision } from "../mailbox-rpc.ts";
 import type { MailboxBase } from "./base.ts";
@@ -36,27 +37,35 @@ export interface Link extends Record<string, SqlStorageValue> {
 /** Whoever holds a link, or a scanner that follows it, must not fill the log with it. */
 const RECORDED_USES = 20;
 
-/** What a link shows. Changes nothing but the log, which says that somebody opened it. */
-export function openLink(box: MailboxBase, tokenHash: string): LinkView {
+/** What a link shows. Changes nothing but the log, which says that somebody opened it, or downloaded a file by it. */
+export function openLink(box: MailboxBase, tokenHash: string, downloaded?: number): LinkView {
   const link = box.links.find(tokenHash);
   if (!link) return { state: "unknown" };
   const view = viewOf(box, link);
-  recordUse(box, link, { action: "link.opened", detail: { state: view.state } });
+  const file = view.state === "open" ? attachmentAt(view.item, downloaded) : null;
+  if (file) recordUse(box, link, { action: "attachment.downloaded", detail: { size: file.size } }, fileNamed(file));
+  else recordUse(box, link, { action: "link.opened", detail: { state: view.state } });
   return view;
 }
 
 type Use =
   | { action: "link.opened"; detail: { state: LinkView["state"] } }
+  | { action: "attachment.downloaded"; detail: { size: number } }
   | { action: "link.refused"; detail: { state: LinkView["state"]; code: ErrorCode | null } };
 
-function recordUse(box: MailboxBase, { token_hash, email_id, approver, recorded }: Link, use: Use): void {
+function recordUse(
+  box: MailboxBase,
+  { token_hash, email_id, approver, recorded }: Link,
+  use: Use,
+  file: { file_name?: string; sha256?: string } = {},
+): void {
   if (recorded >= RECORDED_USES) return;
   box.commit(() => {
     box.links.countRecorded(token_hash);
     getItem(box, email_id).record({
       ...use,
       actor: { type: "human", id: "approver", via: "link" },
-      personal: { person: approver },
+      personal: { person: approver, ...file },
     });
   });
 }

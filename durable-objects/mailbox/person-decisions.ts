@@ -2,8 +2,10 @@ import type { Actor } from "../../src/audit/entry.ts";
 import { type ErrorCode, type Outcome, refused } from "../../src/errors.ts";
 import type { ApprovalKind } from "../../src/identity/claim.ts";
 import { comparableAddress, withoutTag } from "../../src/mail/address.ts";
+import type { StoredAttachment } from "../../src/mail/message.ts";
 import { seatFor } from "../../src/oversight/approvals.ts";
 import type { Person } from "../../src/oversight/caller.ts";
+import { attachmentAt, fileNamed } from "../../src/oversight/item-attachments.ts";
 import type { DecisionItem, LinkView, PersonDecision } from "../mailbox-rpc.ts";
 import { seatsNow } from "./ask.ts";
 import type { MailboxBase } from "./base.ts";
@@ -88,19 +90,39 @@ function refuseInSession(box: MailboxBase, person: Person, item: HeldItem, code:
 }
 
 /** What a session shows of an item; `unknown` to whoever has no seat in this mailbox. */
-export async function openItem(box: MailboxBase, person: Person, id: string, isShown: boolean): Promise<LinkView> {
+export async function openItem(
+  box: MailboxBase,
+  person: Person,
+  id: string,
+  isShown: boolean,
+  downloaded?: number,
+): Promise<LinkView> {
   const seats = await seatsNow(box);
   const item = findItem(box, id);
   if (!item || seatFor(person.address, seats) === null) return { state: "unknown" };
   if (!item.isOpen()) return { state: "decided", approver: person.address, outcome: linkOutcome(box, item, false) };
   if (isShown) serve(box, person, [item]);
+  const shown = item.view();
+  recordDownload(box, person, item, attachmentAt(shown, downloaded));
   return {
     state: "open",
     approver: person.address,
     expires_at: item.hold.expires_at,
-    item: item.view(),
+    item: shown,
     approved_at: approvedAt(item, person.address),
   };
+}
+
+function recordDownload(box: MailboxBase, person: Person, item: HeldItem, file: StoredAttachment | null): void {
+  if (file === null) return;
+  box.commit(() =>
+    item.record({
+      actor: actorFor(person),
+      action: "attachment.downloaded",
+      detail: { size: file.size },
+      personal: { person: person.address, ...fileNamed(file) },
+    }),
+  );
 }
 
 /** Decides in a session: for exactly the content that the page showed. */

@@ -3,6 +3,7 @@ import type { Receipt } from "../../src/identity/receipt.ts";
 import type { StoredAttachment } from "../../src/mail/message.ts";
 import type { Email, EmailSummary, PendingItem } from "../../src/operations/shapes.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
+import { fileNamed } from "../../src/oversight/item-attachments.ts";
 import type { InboundStatus } from "../../src/oversight/statuses.ts";
 import { nextInboundStatus } from "../../src/oversight/transitions.ts";
 import type { EmailPage, InboxQuery, ReadOptions, StoredEmail, ThreadPage } from "../mailbox-rpc.ts";
@@ -168,7 +169,7 @@ export function attachment(
         actor: actorOf(caller),
         action: "attachment.downloaded",
         detail: { size: found.size, ...given.detail },
-        personal: { file_name: found.name, sha256: found.sha256 },
+        personal: fileNamed(found),
       });
     });
     return accepted(found);

@@ -1,8 +1,10 @@
 import { newestCheckpoint } from "../ledger/checkpoints.ts";
+import type { RefusedAttempt } from "../tenant-rpc.ts";
+import { recordPersonRefusal } from "./accesses.ts";
 import type { TenantBase } from "./base.ts";
-import { session } from "./sessions.ts";
+import { personActor, session } from "./sessions.ts";
 
-/** What the operator does with the account's logs in a session. Each step looks anew at whose session it is. */
+/** What is read and refused in a session, where no mailbox records it. Each step looks anew at whose session it is. */
 
 /** @returns the operator's address; null for everybody else. */
 function operatorOf(box: TenantBase, sessionHash: string): string | null {
@@ -43,4 +45,12 @@ export function recordExportInSession(box: TenantBase, sessionHash: string, log:
     });
   });
   return true;
+}
+
+/** See TenantRpc. */
+export function recordRefusalInSession(box: TenantBase, sessionHash: string, attempt: RefusedAttempt): void {
+  const found = session(box, sessionHash);
+  if (found === null) return;
+  const { person } = found;
+  recordPersonRefusal(box, sessionHash, { person, actor: personActor(box, person) }, attempt);
 }

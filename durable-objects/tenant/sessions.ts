@@ -1,4 +1,5 @@
 import type { Action, DetailField, Only, PersonalField } from "../../src/audit/actions.ts";
+import type { Actor } from "../../src/audit/entry.ts";
 import { comparableAddress } from "../../src/mail/address.ts";
 import { signInMail } from "../../src/mail/notification.ts";
 import { sendSystemMail } from "../../src/mail/system-mail.ts";
@@ -182,6 +183,12 @@ function findSession(box: TenantBase, sessionHash: string): Session | null {
   return box.rows.exec<Session>("SELECT * FROM sessions WHERE token_hash = ?", sessionHash).toArray()[0] ?? null;
 }
 
+/** @returns who a person is to the account's log, in the console. */
+export function personActor(box: TenantBase, person: string): Actor {
+  const id = isOperator(box, comparableAddress(person)) ? "operator" : "approver";
+  return { type: "human", id, via: "console" };
+}
+
 /** @param person in comparable form. */
 function isOperator(box: TenantBase, person: string): boolean {
   return comparableAddress(box.tenant().operator_email) === person;
@@ -232,7 +239,7 @@ function record<A extends ConsoleAction, Detail extends NonNullable<NewEntry["de
   personal?: Personal & Only<Personal, PersonalField<A>>,
 ): void {
   box.recordChecked({
-    actor: { type: "human", id: isOperator(box, person) ? "operator" : "approver", via: "console" },
+    actor: personActor(box, person),
     action,
     resource: { type: "tenant", id: box.tenant().id },
     ...(detail && { detail }),

@@ -185,7 +185,7 @@ export const ACTIONS = {
   "attachment.downloaded": {
     says: "An attachment was downloaded.",
     detail: ["size", ...PERMIT],
-    personal: ["file_name", "sha256"],
+    personal: ["file_name", "sha256", "person"],
   },
   "identity.receipt_read": { says: "The identity receipt of a message was read.", detail: PERMIT, personal: NONE },
   "draft.read": { says: "A draft was read.", detail: PERMIT, personal: NONE },
@@ -681,12 +681,12 @@ export const ACTIONS = {
 
   // Attempts.
   "access.refused": {
-    says: "A key was refused what it asked for.",
+    says: "A key, or a person in the console, was refused what they asked for.",
     detail: ["operation", "code"],
-    personal: ["asked"],
+    personal: ["asked", "person"],
   },
   "access.refusals_left_out": {
-    says: "A key was refused more often within an hour than has entries.",
+    says: "A key or a person was refused more often within an hour than has entries.",
     detail: ["count"],
     personal: NONE,
   },

@@ -1,10 +1,11 @@
 import { Hono } from "hono";
+import { attachmentAt } from "../oversight/item-attachments.ts";
 import { PROBLEMS } from "../pages/problem.tsx";
 import { type Door, linkOf, problem, show, showClosed } from "./approve/answers.tsx";
 import { contentDisposition, harmlessType } from "./approve/attachment.ts";
 import { decide, decisionPage } from "./approve/decide.tsx";
 import { ATTACHMENT_POLICY, pageHeaders } from "./approve/headers.ts";
-import { type ApproveEnv, askMailbox, attachmentAt, fetchFile, Unavailable } from "./approve/storage.ts";
+import { type ApproveEnv, askMailbox, attachmentNumber, fetchFile, Unavailable } from "./approve/storage.ts";
 
 /** Decision links over HTTP (FORMATS.md §7). GET shows, whoever fetches it; only the form's POST decides. */
 
@@ -19,10 +20,12 @@ async function openPage(c: Door, now: number): Promise<Response> {
 async function download(c: Door): Promise<Response> {
   const link = linkOf(c);
   if (!link) return problem(c, PROBLEMS.unknown);
-  const { value: view } = await askMailbox(c.env, link.routing, (links) => links.openLink(link.hash));
+  const number = attachmentNumber(c.req.param("index"));
+  const downloaded = c.req.method === "HEAD" ? undefined : number;
+  const { value: view } = await askMailbox(c.env, link.routing, (links) => links.openLink(link.hash, downloaded));
   if (view.state === "decided") return problem(c, PROBLEMS.decided, link.base);
   if (view.state !== "open") return showClosed(c, view);
-  const file = attachmentAt(view.item, c.req.param("index") ?? "");
+  const file = attachmentAt(view.item, number);
   if (!file) return problem(c, PROBLEMS.attachment_missing, link.base);
   const stored = await fetchFile(c.env, file.key, c.req.method === "HEAD");
   const headers = {

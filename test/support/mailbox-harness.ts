@@ -215,7 +215,7 @@ export const EVERYTHING: InboxQuery = {
 
 /** Runs `work` inside the object. */
 export function inObject<R>(
-  { stub }: TestMailbox,
+  { stub }: Pick<TestMailbox, "stub">,
   work: (object: MailboxObject, state: DurableObjectState) => R | Promise<R>,
 ): Promise<R> {
   const plain: DurableObjectStub = stub;
@@ -229,7 +229,7 @@ export function inObject<R>(
 const ALARMS = 5;
 
 /** Runs the object's alarm as the platform would, until nothing is due, what it started has ended and D1 has everything. */
-export async function runAlarm(box: TestMailbox): Promise<void> {
+export async function runAlarm(box: Pick<TestMailbox, "stub">): Promise<void> {
   for (let alarm = 0; alarm < ALARMS; alarm++) {
     await runDurableObjectAlarm(box.stub);
     const due = await inObject(box, async (object, state) => {

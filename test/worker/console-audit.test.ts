@@ -1,14 +1,16 @@
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, test } from "vitest";
+import { RECORDED_REFUSALS } from "../../durable-objects/tenant/accesses.ts";
 import type { TenantRpc } from "../../durable-objects/tenant-rpc.ts";
+import type { Action } from "../../src/audit/actions.ts";
 import type { Entry } from "../../src/audit/entry.ts";
 import { openPersonal } from "../../src/audit/sealing.ts";
 import { readTrust } from "../../src/audit/trust.ts";
 import { type ExportVerdict, ExportVerifier } from "../../src/audit/verify-export.ts";
 import { hashConsoleToken } from "../../src/oversight/console-tokens.ts";
 import { recordPeople } from "../../src/store/people.ts";
-import { ConsoleBrowser, inTenant, runTenant, signedIn } from "../support/console-client.ts";
+import { advanceTenant, ConsoleBrowser, inTenant, runTenant, signedIn } from "../support/console-client.ts";
 import { held, type Overseen, overseenTenant } from "../support/console-world.ts";
 import { call } from "../support/door-harness.ts";
 
@@ -50,14 +52,22 @@ async function verified(text: string, log: string): Promise<ExportVerdict> {
   return verifier.end();
 }
 
-/** What an account's log says of exports, the oldest first. */
-async function exportsOf(tenantId: string): Promise<{ entry: Entry; personal: unknown }[]> {
+interface Opened {
+  entry: Entry;
+  personal: unknown;
+}
+
+const exportsOf = (tenantId: string) => entriesOf(tenantId, "audit.exported");
+const refusalsOf = (tenantId: string) => entriesOf(tenantId, "access.refused");
+
+/** What an account's log says of one action, the oldest first. */
+async function entriesOf(tenantId: string, action: Action): Promise<Opened[]> {
   await runTenant(tenantId);
   const { results } = await env.DB.prepare(
     `SELECT entry, wrapped FROM audit_log LEFT JOIN data_keys ON kid = json_extract(entry, '$.sealed.kid')
-     WHERE log = ? AND action = 'audit.exported' ORDER BY seq`,
+     WHERE log = ? AND action = ? ORDER BY seq`,
   )
-    .bind(tenantId)
+    .bind(tenantId, action)
     .all<{ entry: string; wrapped: string | null }>();
   return results.map(({ entry: text, wrapped }) => {
     const entry: Entry = JSON.parse(text);
@@ -296,5 +306,66 @@ describe("whoever is not the operator of that account", () => {
       const headers = { Authorization: `Bearer ${world.keys.admin}` };
       expect((await new ConsoleBrowser().get(path, headers)).status).toBe(303);
     }
+  });
+});
+
+describe("what a person in the console finds nothing of", () => {
+  test("is on record in their own account: who, which page, and what they asked for, sealed; and nowhere else", async () => {
+    const waits = await held(foreign, foreign.sales, { to: CUSTOMER, subject: SUBJECT });
+    const tries: [browser: ConsoleBrowser, path: string, operation: string, asked: Record<string, string[]>][] = [
+      [approver, "/console/audit", "GET /console/audit", {}],
+      [approver, exportOf(world.legal.id), "GET /console/audit/export", { log: [world.legal.id] }],
+      [operator, `/console/items/${waits}`, "GET /console/items/:id", { id: [waits] }],
+      [operator, `/console/items/${waits}/attachments/0`, "GET /console/items/:id/attachments/:index", { id: [waits] }],
+      [operator, "/console/emails/em_1/record", "GET /console/emails/:id/record", { id: ["em_1"] }],
+    ];
+    const before = [(await refusalsOf(world.id)).length, (await refusalsOf(foreign.id)).length];
+    for (const [browser, path] of tries) await expectNothingHere(await browser.get(path));
+    const csrf = await operator.csrf();
+    await expectNothingHere(await operator.post(`/console/items/${waits}`, { csrf, decision: "reject" }));
+
+    const recorded = (await refusalsOf(world.id)).slice(before[0]);
+    const expected = [...tries, [operator, "", "POST /console/items/:id", { id: [waits] }] as const];
+    expect(recorded).toMatchObject(
+      expected.map(([browser, , operation, asked]) => ({
+        entry: {
+          actor: { type: "human", id: browser === operator ? "operator" : "approver", via: "console" },
+          resource: { type: "tenant", id: world.id },
+          detail: { operation, code: "not_found" },
+        },
+        personal: { asked, person: browser === operator ? world.operator : world.ana },
+      })),
+    );
+    expect(JSON.stringify(recorded.map(({ entry }) => entry))).not.toContain(waits);
+    expect(await refusalsOf(foreign.id)).toHaveLength(before[1] ?? 0);
+  });
+
+  test("has a hundred entries an hour in each session; how many more there were is said after it", async () => {
+    const own = await overseenTenant();
+    const browser = await signedIn(own.id, own.ana);
+    for (let tried = 0; tried < RECORDED_REFUSALS + 3; tried++) await browser.get("/console/items/pend_1");
+    expect(await refusalsOf(own.id)).toHaveLength(RECORDED_REFUSALS);
+    const other = await signedIn(own.id, own.operator);
+    await expectNothingHere(await other.get("/console/items/pend_1"));
+    expect(await refusalsOf(own.id)).toHaveLength(RECORDED_REFUSALS + 1);
+    await advanceTenant(own.id, 3600_000);
+    expect(await entriesOf(own.id, "access.refusals_left_out")).toMatchObject([
+      { entry: { detail: { count: 3 }, resource: { type: "tenant", id: own.id } } },
+    ]);
+  });
+
+  test("what another site has a browser ask for is no try of its person", async () => {
+    const before = (await refusalsOf(world.id)).length;
+    const response = await operator.get(exportOf(world.sales.id), { "Sec-Fetch-Site": "cross-site" });
+    expect(response.status).toBe(403);
+    expect(await refusalsOf(world.id)).toHaveLength(before);
+  });
+
+  test("a session that has ended leaves nothing", async () => {
+    const before = (await refusalsOf(world.id)).length;
+    await inTenant(world.id, (object) =>
+      object.recordRefusalInSession("0".repeat(64), { operation: "GET /console/audit", code: "not_found", asked: {} }),
+    );
+    expect(await refusalsOf(world.id)).toHaveLength(before);
   });
 });

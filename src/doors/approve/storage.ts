@@ -1,5 +1,4 @@
-import type { DecisionItem, MailboxRpc } from "../../../durable-objects/mailbox-rpc.ts";
-import type { StoredAttachment } from "../../mail/message.ts";
+import type { MailboxRpc } from "../../../durable-objects/mailbox-rpc.ts";
 import type { MasterKeys } from "../../store/secrets.ts";
 
 /** What a mailbox object answers about decision links. */
@@ -43,10 +42,9 @@ export async function askMailbox<T>(
   }
 }
 
-/** @returns the attachment with that number, as a path gives it; null if the item has none. */
-export function attachmentAt(item: DecisionItem, index: string): StoredAttachment | null {
-  if (!("content" in item) || !/^(?:0|[1-9]\d{0,3})$/.test(index)) return null;
-  return item.content.attachments[Number(index)] ?? null;
+/** @returns an attachment's number, as a path gives it; undefined if it gives none. */
+export function attachmentNumber(index: string | undefined): number | undefined {
+  return /^(?:0|[1-9]\d{0,3})$/.test(index ?? "") ? Number(index) : undefined;
 }
 
 /**

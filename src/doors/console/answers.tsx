@@ -1,7 +1,10 @@
+import { routePath } from "hono/route";
 import { NOTICES, type Notice, NoticePage } from "../../pages/console/notice.tsx";
 import { type Html, renderPage } from "../../pages/layout.tsx";
+import { callTenant } from "../../store/mailbox-client.ts";
 import { isForm, isFromOurPage } from "../approve/form.ts";
 import { pageHeaders } from "../approve/headers.ts";
+import { namedIn } from "../record.ts";
 import { type Door, forgetSession, isFormOf, type SignedIn, whoIsThere } from "./session.ts";
 
 /** How the console answers, and what each of its forms must prove before it does anything. */
@@ -27,10 +30,23 @@ export function goTo(c: Door, path: `/console${string}`): Response {
   return c.body(null, 303, { ...pageHeaders(c.req.url, c.env.PUBLIC_URL), Location: path });
 }
 
+/**
+ * Records in the person's account that there was nothing for them where they looked. Decisions that are refused are recorded by
+ * their mailbox, and what another site has the browser ask for (403) is not the person's try.
+ * @returns the answer.
+ */
+async function refusalRecorded(c: Door, { tenant_id, hash }: SignedIn, answer: Response): Promise<Response> {
+  if (answer.status !== 404) return answer;
+  const asked = namedIn([c.req.param(), c.req.query()]);
+  const attempt = { operation: `${c.req.method} ${routePath(c)}`, code: "not_found" as const, asked };
+  await callTenant(c.env, tenant_id, (tenant) => tenant.recordRefusalInSession(hash, attempt));
+  return answer;
+}
+
 /** Shows a page to whoever is signed in; everybody else is asked to sign in. */
 export async function forPerson(c: Door, page: (person: SignedIn) => Promise<Response>): Promise<Response> {
   const person = await whoIsThere(c);
-  if (person) return page(person);
+  if (person) return refusalRecorded(c, person, await page(person));
   forgetSession(c);
   return goTo(c, "/console");
 }
@@ -60,5 +76,6 @@ export async function formOf<Form>(
   }
   const form = await read(c.req.raw);
   if (form === null) return tell(c, NOTICES.too_large, person);
-  return isFormOf(c, person, secretIn(form)) ? take(person, form) : tell(c, NOTICES.csrf, person);
+  const answer = isFormOf(c, person, secretIn(form)) ? await take(person, form) : tell(c, NOTICES.csrf, person);
+  return refusalRecorded(c, person, answer);
 }

@@ -1,6 +1,7 @@
 import type { LinkView, PersonDecision } from "../../../durable-objects/mailbox-rpc.ts";
 import { asEmailId, isId, type RoutingNumber, routingNumberOf } from "../../ids.ts";
 import type { Person } from "../../oversight/caller.ts";
+import { attachmentAt } from "../../oversight/item-attachments.ts";
 import { Nav, QUEUE } from "../../pages/console/frame.tsx";
 import { NOTICES } from "../../pages/console/notice.tsx";
 import { DecisionPage, type TypedEdit } from "../../pages/decision.tsx";
@@ -12,7 +13,7 @@ import { contentDisposition, harmlessType } from "../approve/attachment.ts";
 import { decisionOf } from "../approve/decision.ts";
 import { type DecisionForm, keptWords, readDecisionForm } from "../approve/form.ts";
 import { ATTACHMENT_POLICY, pageHeaders } from "../approve/headers.ts";
-import { attachmentAt, fetchFile } from "../approve/storage.ts";
+import { attachmentNumber, fetchFile } from "../approve/storage.ts";
 import { formOf, forPerson, goTo, show, tell } from "./answers.tsx";
 import type { Door, SignedIn } from "./session.ts";
 
@@ -46,9 +47,15 @@ export async function placeOf(c: Door, { tenant_id }: SignedIn, id: string): Pro
   return { id, routing, base: `/console/items/${id}` };
 }
 
-/** @param isShown whether what it answers is what the person is going to see. */
-function open(c: Door, person: SignedIn, { id, routing }: Place, isShown = false): Promise<LinkView> {
-  return askMailbox(c.env, routing, (mailbox) => mailbox.openItem(voiceOf(person), id, isShown));
+/** @param isShown whether what it answers is what the person is going to see. @param downloaded the file that they get. */
+function open(
+  c: Door,
+  person: SignedIn,
+  { id, routing }: Place,
+  isShown = false,
+  downloaded?: number,
+): Promise<LinkView> {
+  return askMailbox(c.env, routing, (mailbox) => mailbox.openItem(voiceOf(person), id, isShown, downloaded));
 }
 
 /** What stands in a page's form again, and why an earlier try to decide was not taken. */
@@ -181,12 +188,14 @@ async function takeDecision(
 export function download(c: Door): Promise<Response> {
   return forPerson(c, async (person) => {
     const place = await placeOf(c, person, c.req.param("id") ?? "");
-    const view = place && (await open(c, person, place));
+    const number = attachmentNumber(c.req.param("index"));
+    const isHead = c.req.method === "HEAD";
+    const view = place && (await open(c, person, place, false, isHead ? undefined : number));
     if (view?.state === "decided") return tell(c, NOTICES.decided, person);
     if (view?.state !== "open") return tell(c, NOTICES.unknown, person);
-    const file = attachmentAt(view.item, c.req.param("index") ?? "");
+    const file = attachmentAt(view.item, number);
     if (!file) return tell(c, NOTICES.attachment_missing, person);
-    const stored = await fetchFile(c.env, file.key, c.req.method === "HEAD");
+    const stored = await fetchFile(c.env, file.key, isHead);
     const headers = {
       ...pageHeaders(c.req.url, c.env.PUBLIC_URL),
       "Content-Security-Policy": ATTACHMENT_POLICY,
