@@ -6,6 +6,7 @@ import { type Refusal, unwrap } from "../../src/errors.ts";
 import { newId } from "../../src/ids.ts";
 import { recordIdentityKeys } from "../../src/store/identity-directory.ts";
 import { caller, codeOf } from "../support/mailbox-harness.ts";
+import { undoSchema } from "../support/older-schema.ts";
 import {
   advance,
   entriesOf,
@@ -118,10 +119,7 @@ describe("the first key", () => {
   test("is made by an object of before there were any", async () => {
     const { id } = await makeTenant();
     await inTenant(id, (_object, state) => {
-      const later = TENANT_SCHEMA.slice(BEFORE_IDENTITY_KEYS).flat();
-      const tables = later.flatMap((statement) => /^CREATE TABLE (\w+)/.exec(statement)?.[1] ?? []);
-      for (const table of tables) state.storage.sql.exec(`DROP TABLE ${table}`);
-      state.storage.sql.exec("DROP INDEX api_keys_by_default");
+      undoSchema(state.storage.sql, TENANT_SCHEMA.slice(BEFORE_IDENTITY_KEYS).flat());
       state.storage.sql.exec("UPDATE ledger SET schema_version = ?", BEFORE_IDENTITY_KEYS);
     });
     await abortAllDurableObjects();
