@@ -14,10 +14,14 @@ await vi.hoisted(async () => {
   AsyncLocalStorage.prototype.disable = () => {};
 });
 
-// Composing and handing over have tests of their own, and take ten times as long as all the rest.
+// Composing, look-ups and handing over have tests of their own, and take ten times as long as all the rest.
 vi.mock("../../src/mail/compose.ts", async (original) => ({
   ...(await original<object>()),
   composeMessage: (await import("../support/oversight-model/far-end.ts")).composeMessage,
+}));
+vi.mock("../../src/mail/dns-over-https.ts", async (original) => ({
+  ...(await original<object>()),
+  dnsOverHttps: (await import("../support/oversight-model/far-end.ts")).dnsOverHttps,
 }));
 vi.mock("../../src/mail/transports/choose.ts", async (original) => ({
   ...(await original<object>()),

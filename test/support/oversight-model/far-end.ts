@@ -1,4 +1,5 @@
 import type { Composition } from "../../../src/mail/compose.ts";
+import type { MxRecord } from "../../../src/mail/dns-over-https.ts";
 import type { MessageContent } from "../../../src/mail/message.ts";
 import type { ApprovalRequest, Digest } from "../../../src/mail/notification.ts";
 import type { SystemMail } from "../../../src/mail/system-mail.ts";
@@ -28,6 +29,15 @@ class FarEnd {
   /** Links that people were mailed since somebody looked. */
   mailed: { person: string; tokenHash: string }[] = [];
 
+  /** Counts whom it forgot. */
+  private forgotten = 0;
+
+  /** Whoever talks to it is no more: nobody waits for what it owes, and what they are about to hand over never comes. */
+  forget(): void {
+    this.owed = [];
+    this.forgotten += 1;
+  }
+
   reset(): void {
     Object.assign(this, { isSlow: false, isMended: false, owed: [], departed: [], mailed: [] });
   }
@@ -42,7 +52,13 @@ class FarEnd {
     return { recipient, outcome, code: ANSWERS[outcome], response: outcome };
   }
 
-  async take(envelope: Envelope, raw: Uint8Array): Promise<RecipientOutcome[]> {
+  /** @returns how somebody who begins now hands mail over. */
+  connection(): Transport["deliver"] {
+    const before = this.forgotten;
+    return async (envelope, raw) => (this.forgotten === before ? this.take(envelope, raw) : forEver());
+  }
+
+  private async take(envelope: Envelope, raw: Uint8Array): Promise<RecipientOutcome[]> {
     const { content, message_id } = JSON.parse(new TextDecoder().decode(raw)) as Composition;
     this.departed.push({ emailId: message_id.slice(1, message_id.indexOf("@")), content, recipients: envelope.to });
     if (this.isSlow) await new Promise<void>((resolve) => this.owed.push(resolve));
@@ -51,6 +67,18 @@ class FarEnd {
 }
 
 export const farEnd = new FarEnd();
+
+/** @returns what never comes. */
+export function forEver(): Promise<never> {
+  return new Promise(() => {});
+}
+
+/** A DNS in which every domain takes mail. */
+export function dnsOverHttps() {
+  const mx: MxRecord[] = [{ exchange: "mx.x.example", priority: 10 }];
+  const resolver = async () => mx;
+  return Object.assign(resolver, { timed: async () => ({ answer: mx, ttl: 60 }) });
+}
 
 /** Instead of MIME, the very content that was to be composed. */
 export async function composeMessage({ content, message_id }: Composition): Promise<Uint8Array> {
@@ -62,7 +90,7 @@ export function transportFor(): Transport {
     name: "smtp",
     preserves_bytes: false,
     keeps_return_path: true,
-    deliver: (envelope, raw) => farEnd.take(envelope, raw),
+    deliver: farEnd.connection(),
   };
 }
 

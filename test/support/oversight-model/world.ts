@@ -15,7 +15,7 @@ import type { Caller } from "../../../src/oversight/caller.ts";
 import { newIdentityKey } from "../../../src/store/identity-keys.ts";
 import { caller } from "../mailbox-harness.ts";
 import { type Agent, addressOf, type KeyName, keysOf } from "./cast.ts";
-import { farEnd } from "./far-end.ts";
+import { farEnd, forEver } from "./far-end.ts";
 
 /** Long after any real time, so that the platform's own alarms find nothing to do. */
 const BEGINNING = Date.UTC(2100, 0, 4, 9);
@@ -23,6 +23,9 @@ const BEGINNING = Date.UTC(2100, 0, 4, 9);
 const ROUNDS = 12;
 /** How many turns work that is under way may take before it counts as never ending. */
 const TURNS = 1_000;
+
+/** What an instance complains of that is no more. */
+export const LOST = "this instance is lost";
 
 type Row = Record<string, SqlStorageValue>;
 
@@ -61,6 +64,8 @@ export class World {
   private readonly env: Env;
   private beginning: { table: string; rows: Row[] }[] = [];
   private running: MailboxObject | null = null;
+  /** Counts the instances. */
+  private life = 0;
   private durable: DurableObjectState | null = null;
 
   constructor() {
@@ -141,9 +146,15 @@ export class World {
     await this.restart();
   }
 
-  /** The object's instance is lost, and what it had under way; another one begins on the same storage. */
+  /**
+   * The object's instance is lost, and what it had under way; another one begins on the same storage. The lost one goes on as far as
+   * it gets without the world: it writes nothing any more, waits for ever for storage, and hands nothing over.
+   */
   async restart(): Promise<void> {
-    farEnd.owed = [];
+    farEnd.forget();
+    this.life += 1;
+    const own = this.life;
+    const isLost = () => this.life !== own;
     const object = new MailboxObject(this.state, this.env);
     const { storage } = this.state;
     // Until it has the story's clock and alarm it has the platform's.
@@ -151,13 +162,19 @@ export class World {
     await storage.deleteAlarm();
     Reflect.set(object, "ctx", {
       storage: {
-        transactionSync: <T>(work: () => T) => storage.transactionSync(work),
-        sync: () => storage.sync(),
+        transactionSync: <T>(work: () => T) => {
+          if (isLost()) throw new Error(LOST);
+          return storage.transactionSync(work);
+        },
+        sync: async () => {
+          await storage.sync();
+          if (isLost()) await forEver();
+        },
         setAlarm: async (at: number) => {
-          this.wakeAt = this.now + (at - Date.now());
+          if (!isLost()) this.wakeAt = this.now + (at - Date.now());
         },
         deleteAlarm: async () => {
-          this.wakeAt = null;
+          if (!isLost()) this.wakeAt = null;
         },
       },
     });
