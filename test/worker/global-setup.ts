@@ -1,37 +1,11 @@
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { once } from "node:events";
+import { join } from "node:path";
+import { Worker } from "node:worker_threads";
 import type { TestProject } from "vitest/node";
-import { startDnsWorld } from "../support/dns-world.ts";
-import { startSmtpServer } from "../support/smtp-server.ts";
+import type { ServerAddresses } from "../support/servers.ts";
 
 declare module "vitest" {
-  interface ProvidedContext {
-    /** A relay on 127.0.0.1 that offers STARTTLS and takes mail without it. */
-    smtpPort: number;
-    /** The same, where TLS comes first. */
-    smtpTlsPort: number;
-    /** Like the two above, with a valid certificate for another name. */
-    smtpElsewherePort: number;
-    smtpTlsElsewherePort: number;
-    /** Like the first two, with a certificate that has expired. */
-    smtpExpiredPort: number;
-    smtpTlsExpiredPort: number;
-    /** Like the first two, with a certificate that only vouches for itself. */
-    smtpSelfSignedPort: number;
-    smtpTlsSelfSignedPort: number;
-    /** `GET /received?to=<address>`: what the relays took, as JSON: `[{envelope, raw (base64), tls, auth, ehlo}]`. */
-    smtpReceivedUrl: string;
-    /** The DNS-over-HTTPS server of the tests, which knows nothing but what a test tells `dnsZonesUrl`. */
-    dohUrl: string;
-    /**
-     * `POST` of `{"<name>": {"TXT": ["…"], …}}` (dev/zones.ts): these names have these records from now on; null: they have none;
-     * `"away"`: for them and all names below, the server answers 503; `"silent"`: it never answers.
-     */
-    dnsZonesUrl: string;
-    /** What was asked, and RDAP: test/support/dns-world.ts. */
-    dnsAskedUrl: string;
-    rdapUrl: string;
-    registrationsUrl: string;
+  interface ProvidedContext extends ServerAddresses {
     /** `SLOW=1`: what is drawn at random is drawn ten times as often. */
     slow: boolean;
     /** `SEED=…`: what was drawn at random is drawn again; null: anew. */
@@ -39,46 +13,18 @@ declare module "vitest" {
   }
 }
 
-/** Tests in workerd cannot run a server, so theirs run here, for as long as the tests. */
+/**
+ * Tests in workerd cannot run a server, so theirs run here, for as long as the tests. In a thread of their own they answer at once
+ * also while vitest, which transforms the modules of all tests, has no time for anything else.
+ */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const plain = await startSmtpServer({ tls: "starttls" });
-  const implicit = await startSmtpServer({ tls: "implicit" });
-  const elsewhere = await startSmtpServer({ tls: "starttls", certificate: "elsewhere" });
-  const implicitElsewhere = await startSmtpServer({ tls: "implicit", certificate: "elsewhere" });
-  const expired = await startSmtpServer({ tls: "starttls", certificate: "expired" });
-  const implicitExpired = await startSmtpServer({ tls: "implicit", certificate: "expired" });
-  const selfSigned = await startSmtpServer({ tls: "starttls", certificate: "self_signed" });
-  const implicitSelfSigned = await startSmtpServer({ tls: "implicit", certificate: "self_signed" });
-  const untrusted = [elsewhere, implicitElsewhere, expired, implicitExpired, selfSigned, implicitSelfSigned];
-  const servers = [plain, implicit, ...untrusted];
-  const http = createServer((request, response) => {
-    const to = new URL(request.url ?? "/", "http://localhost").searchParams.get("to");
-    const all = servers.flatMap(({ received }) => received);
-    const mails = to === null ? all : all.filter(({ envelope }) => envelope.to.includes(to));
-    response.setHeader("content-type", "application/json");
-    response.end(JSON.stringify(mails.map((mail) => ({ ...mail, raw: mail.raw.toString("base64") }))));
-  });
-  await new Promise<void>((resolve) => http.listen(0, "127.0.0.1", resolve));
-  project.provide("smtpPort", plain.port);
-  project.provide("smtpTlsPort", implicit.port);
-  project.provide("smtpElsewherePort", elsewhere.port);
-  project.provide("smtpTlsElsewherePort", implicitElsewhere.port);
-  project.provide("smtpExpiredPort", expired.port);
-  project.provide("smtpTlsExpiredPort", implicitExpired.port);
-  project.provide("smtpSelfSignedPort", selfSigned.port);
-  project.provide("smtpTlsSelfSignedPort", implicitSelfSigned.port);
-  project.provide("smtpReceivedUrl", `http://127.0.0.1:${(http.address() as AddressInfo).port}/received`);
-  const dns = await startDnsWorld();
-  project.provide("dohUrl", dns.doh_url);
-  project.provide("dnsZonesUrl", dns.zones_url);
-  project.provide("dnsAskedUrl", dns.asked_url);
-  project.provide("rdapUrl", dns.rdap_url);
-  project.provide("registrationsUrl", dns.registrations_url);
+  const servers = new Worker(join(import.meta.dirname, "../support/servers-thread.ts"));
+  const [addresses] = (await once(servers, "message")) as [ServerAddresses];
+  for (const name of Object.keys(addresses) as (keyof ServerAddresses)[]) project.provide(name, addresses[name]);
   project.provide("slow", process.env.SLOW === "1");
   project.provide("seed", process.env.SEED ? Number(process.env.SEED) : null);
   return async () => {
-    for (const server of servers) await server.close();
-    await new Promise((resolve) => http.close(resolve));
-    await dns.close();
+    servers.postMessage("close");
+    await once(servers, "exit");
   };
 }
