@@ -92,8 +92,8 @@ function beginAttempt(
     return null;
   }
   makeRows(box, message);
-  const rows = box.messages.deliveries(message.seq);
-  if (!rows.every(({ recipient }) => asked.recipients.includes(comparableAddress(recipient)))) {
+  const waiting = box.messages.deliveries(message.seq).filter(isWaiting);
+  if (!waiting.every(({ recipient }) => asked.recipients.includes(comparableAddress(recipient)))) {
     throw new Error(`${message.id} got other recipients while its tenant was asked`);
   }
   holdBackSuppressed(box, message, suppressed);

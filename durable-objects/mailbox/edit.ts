@@ -128,6 +128,7 @@ export function editAsApprover(
   );
   if (next.content.to.length === 0) return refused("invalid_input", "At least one recipient must stay in To.");
   if (contentHash(next.content) === outboundOf(message).content_hash) return accepted(false);
+  if (wasTried(box, message)) return TRIED;
   const difference = replace(box, message, next, by.by);
   const verdict = judgeMessage(box, message, next.bodies, "standing");
   if (verdict.verdict === "block" || verdict.verdict === "deny") {
@@ -144,6 +145,14 @@ export function editAsApprover(
 const AS_IT_IS = refused("wrong_state", "This message is passed on as it is: only who gets it can be changed.", {
   hint: "cancel_message takes it back; forward_email with a comment attaches it to a message of the mailbox's own.",
 });
+
+const ALREADY_TRIED = "Some recipients were tried already, so it cannot be changed any more.";
+const TRIED = refused("wrong_state", ALREADY_TRIED, { hint: "Approve it as it is for the others, or reject it." });
+
+/** Whoever has it has that version, and the record must say what they got. */
+function wasTried(box: MailboxBase, { seq }: Message): boolean {
+  return box.messages.deliveries(seq).length > 0;
+}
 
 /** Thrown inside the transaction, so that all of the edit is undone. */
 export class EditUndone extends Error {
@@ -185,9 +194,7 @@ function whyNotChanged(box: MailboxBase, caller: Caller, message: Message): Outc
   if (message.status !== "pending_send_approval" && message.status !== "scheduled") {
     return wrongState(message, `A message that is ${message.status} cannot be changed any more.`);
   }
-  if (box.messages.deliveries(message.seq).length > 0) {
-    return wrongState(message, "Some recipients were tried already, so it cannot be changed any more.");
-  }
+  if (wasTried(box, message)) return wrongState(message, ALREADY_TRIED);
   if (outbound.revisions >= MAX_REVISIONS) {
     return refused("wrong_state", `A message that was changed ${MAX_REVISIONS} times cannot be changed any more.`, {
       hint: "cancel_message takes it back; then send another.",

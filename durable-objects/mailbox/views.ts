@@ -15,6 +15,7 @@ import { formsWritten } from "./identity.ts";
 import { intelligenceOf } from "./intelligence.ts";
 import type { MessageRecord, OutboundRecord } from "./message-record.ts";
 import { type Bodies, contentOf, type DeliveryRow, type Message, outboundOf } from "./messages.ts";
+import { isTaken } from "./recipient-states.ts";
 
 /** Turns what is stored into the shapes of API.md. */
 
@@ -227,8 +228,13 @@ export function decisionItem(box: MailboxBase, message: Message): MessageItem {
   const judged = outbound?.verdict ?? judgeByMode(record.mode);
   const mailbox = box.settings();
   const original = shownOriginal(box, message);
+  const deliveries = box.messages.deliveries(message.seq);
+  const isChangeable = record.redirected === undefined && deliveries.length === 0;
   return {
     ...(original && { forwarded: original }),
+    ...(deliveries.length > 0 && {
+      tried: { reached: deliveries.filter(isTaken).map(({ recipient }) => recipient) },
+    }),
     pending_id: pendingIdOf(message.id),
     email_id: message.id,
     mailbox_id: mailbox.id,
@@ -252,7 +258,7 @@ export function decisionItem(box: MailboxBase, message: Message): MessageItem {
     risk: outbound?.verdict.risk ?? null,
     domain_intelligence: outbound && intelligenceOf(outbound),
     send_at: outbound?.send_at ?? null,
-    source: outbound && record.redirected === undefined ? sourceOf(bodies) : null,
+    source: outbound && isChangeable ? sourceOf(bodies) : null,
     edits: box.messages.edits(message.seq, SHOWN_DIFFERENCE).map(shownEdit),
     quorum: hold ? peopleOf(quorumView(box, { hold })) : { needed: mailbox.quorum, approvals: [] },
     submitted_at: message.created_at,

@@ -58,6 +58,19 @@ describe("the page of a message that waits shows all that will leave", () => {
     ["where answers go", {}, { reply_to: [{ name: null, address: "r@x.example" }] }, /Answers to r@x\.example/],
     ["the subject", {}, {}, /Subject Your order 4711 ships on Thursday/],
     ["that there is no subject", {}, { subject: "" }, /\(no subject\)/],
+    [
+      "who has it already",
+      { tried: { reached: ["p1@x.example"] } },
+      {},
+      /p1@x\.example has it already: you decide about the others\. It cannot be changed any more\./,
+    ],
+    [
+      "several who have it already",
+      { tried: { reached: ["p1@x.example", "p2@x.example"] } },
+      {},
+      /p1@x\.example, p2@x\.example have it already/,
+    ],
+    ["that nobody has it yet", { tried: { reached: [] } }, {}, /Its delivery was tried, and nobody has it yet\./],
     ["that there is no text", {}, { text: "", html: null }, /\(no text\)/],
     ["the plain text", {}, { text: "the plain\nwords", html: null }, /the plain words/],
     [

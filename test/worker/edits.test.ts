@@ -6,6 +6,7 @@ import { OPEN_POLICY } from "../../src/oversight/rules/policy-type.ts";
 import { decidedBy, hold, linkOf, shownBy, somebody } from "../support/approvals.ts";
 import {
   APPROVED_BY_PERSON,
+  advanceClock,
   checkMailbox,
   codeOf,
   decide,
@@ -120,6 +121,41 @@ describe("an approver's edit", () => {
     expect(await shownBy(box, link)).toMatchObject({ content: { subject: "Offer" }, edits: [] });
     expect(await status(box, id)).toBe("pending_send_approval");
     await checkMailbox(box);
+  });
+
+  test("of what some recipients have already is refused, and says so; approved as it is, it goes to the others", async () => {
+    const ana = somebody("ana");
+    const box = await decidedBy([ana], { oversight_mode: "autonomous" });
+    const [reached, later] = ["reached", "once-451"].map(
+      (name) => `${name}-${crypto.randomUUID()}@customer.example`,
+    ) as [string, string];
+    const to = [reached, later].map((address) => ({ name: null, address }));
+    const { id } = unwrap(await box.stub.submit(box.agent, submission(box, { to })));
+    await runAlarm(box);
+    unwrap(await box.stub.update(box.admin, { oversight_mode: "gated_send" }, null));
+    await advanceClock(box, 3600_000);
+    await runAlarm(box);
+    expect(await status(box, id)).toBe("pending_send_approval");
+
+    const shown = await shownBy(box, await linkOf(ana));
+    expect(shown).toMatchObject({ tried: { reached: [reached] }, source: null });
+    for (const edit of [
+      { ...EDIT, without: [] },
+      { subject: "Offer", body: null, without: [reached] },
+    ]) {
+      expect(await box.stub.decideByLink(await linkOf(ana), approveWith(edit))).toMatchObject({
+        state: "refused",
+        code: "wrong_state",
+      });
+    }
+    expect(await shownBy(box, await linkOf(ana))).toMatchObject({ content_hash: shown.content_hash, edits: [] });
+
+    await box.stub.decideByLink(await linkOf(ana), { decision: "approve", note: null, edit: null });
+    await advanceClock(box, 2 * 3600_000);
+    await runAlarm(box);
+    expect(await status(box, id)).toBe("sent");
+    expect(await receivedFor(reached)).toHaveLength(1);
+    expect(await receivedFor(later)).toHaveLength(1);
   });
 
   test("that changes nothing is a plain approval", async () => {

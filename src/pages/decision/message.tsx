@@ -1,7 +1,7 @@
 import type { Child, FC } from "hono/jsx";
 import type { MessageItem } from "../../../durable-objects/mailbox-rpc.ts";
 import type { MailAddress, StoredAttachment } from "../../mail/message.ts";
-import { Person, Visible } from "../layout.tsx";
+import { Icon, Person, Visible } from "../layout.tsx";
 import { sizeInWords } from "../words.ts";
 import { Enclosed, ForwardedNote } from "./forwarded.tsx";
 import { MessageFrame } from "./frame.tsx";
@@ -117,10 +117,34 @@ const Attachment: FC<{ file: StoredAttachment; href: string }> = ({ file, href }
   </li>
 );
 
+/** The mailbox's rules became stricter while it was delivered. */
+const TriedNote: FC<{ reached: readonly string[] }> = ({ reached }) => (
+  <p class="calm">
+    <Icon shape="info" />
+    <span>
+      {reached.length === 0 ? (
+        "Its delivery was tried, and nobody has it yet."
+      ) : (
+        <>
+          {reached.map((address, index) => (
+            <>
+              {index > 0 && ", "}
+              <Person name={null} address={address} />
+            </>
+          ))}{" "}
+          {reached.length === 1 ? "has" : "have"} it already: you decide about the others.
+        </>
+      )}{" "}
+      It cannot be changed any more.
+    </span>
+  </p>
+);
+
 /** What will leave, or what has arrived: the envelope, the bodies and the attachments. `base` is the page's own path. */
 export const Message: FC<{ item: MessageItem; base: string }> = ({ item, base }) => (
   <>
     {item.forwarded && <ForwardedNote forwarded={item.forwarded} />}
+    {item.tried && <TriedNote {...item.tried} />}
     <section class="card" aria-label="The message">
       <Envelope item={item} />
       <Bodies text={item.content.text} html={item.content.html} />
