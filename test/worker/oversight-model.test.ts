@@ -5,7 +5,8 @@ import type { Tally } from "../support/oversight-model/play.ts";
 /**
  * Stories of agents, approvers, oversight keys, an admin and clocks, drawn at random and played on the real object; after each step
  * everything that must hold is checked (`watch.ts`), against what should be (`reference.ts`). A story that breaks something is cut
- * down to what matters and told in sentences. `SLOW=1` plays ten times as many, `SEED=…` plays those of a failed run again.
+ * down to what matters and told in sentences. Each run plays the same ones; `SEED=random` draws others, `SEED=…` plays those of such a
+ * run again, `SLOW=1` ten times as many.
  */
 
 // vitest ends the context of a mock's factory with what workerd has not; there it only saves time.
