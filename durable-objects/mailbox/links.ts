@@ -34,8 +34,15 @@ export interface Link extends Record<string, SqlStorageValue> {
   recorded: number;
 }
 
-/** Whoever holds a link, or a scanner that follows it, must not fill the log with it. */
-const RECORDED_USES = 20;
+/**
+ * Whoever holds a link, or a scanner that follows it, must not fill the log with it. A use has an entry while the link has fewer than
+ * this: opening it often does not hide what is tried or downloaded then.
+ */
+const RECORDED_USES: Readonly<Record<Use["action"], number>> = {
+  "link.opened": 20,
+  "link.refused": 40,
+  "attachment.downloaded": 140,
+};
 
 /** What a link shows. Changes nothing but the log, which says that somebody opened it, or downloaded a file by it. */
 export function openLink(box: MailboxBase, tokenHash: string, downloaded?: number): LinkView {
@@ -59,7 +66,7 @@ function recordUse(
   use: Use,
   file: { file_name?: string; sha256?: string } = {},
 ): void {
-  if (recorded >= RECORDED_USES) return;
+  if (recorded >= RECORDED_USES[use.action]) return;
   box.commit(() => {
     box.links.countRecorded(token_hash);
     getItem(box, email_id).record({

@@ -123,6 +123,7 @@ describe("a link", () => {
     const { box, id, hash } = await heldWithLink();
     const wish = { decision: "approve", note: null, edit: null } as const;
     await box.stub.decideByLink(hash, wish);
+    for (let i = 0; i < 30; i++) await box.stub.openLink(hash);
     for (let i = 0; i < 30; i++) await box.stub.decideByLink(hash, { ...wish, decision: "reject" });
     const uses = (await entriesIn(box.stub)).filter(({ action }) => action === "link.refused");
     expect(uses).toHaveLength(20);
