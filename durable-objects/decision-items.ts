@@ -68,7 +68,7 @@ export interface MessageItem extends CommonItem {
   send_at: string | null;
   /** What a person's edit starts from: the body before signature and disclosure. Null where nothing can be edited. */
   source: { format: "markdown" | "text"; text: string } | null;
-  /** Once its delivery was tried: the addresses that have it. It is changed no more, and the decision is about the others. */
+  /** Once its delivery was tried: the addresses that have it. The decision is about the others, and leaves none of them out. */
   tried?: { reached: string[] };
   /** Earlier versions, the oldest first: who changed them, and the difference to the next one in unified form. */
   edits: { by: string; at: string; difference: string }[];

@@ -128,7 +128,7 @@ export function editAsApprover(
   );
   if (next.content.to.length === 0) return refused("invalid_input", "At least one recipient must stay in To.");
   if (contentHash(next.content) === outboundOf(message).content_hash) return accepted(false);
-  if (wasTried(box, message)) return TRIED;
+  if (isForFewer(next.content, now.content) && wasTried(box, message)) return SAME_RECIPIENTS;
   const difference = replace(box, message, next, by.by);
   const verdict = judgeMessage(box, message, next.bodies, "standing");
   if (verdict.verdict === "block" || verdict.verdict === "deny") {
@@ -146,10 +146,17 @@ const AS_IT_IS = refused("wrong_state", "This message is passed on as it is: onl
   hint: "cancel_message takes it back; forward_email with a comment attaches it to a message of the mailbox's own.",
 });
 
-const ALREADY_TRIED = "Some recipients were tried already, so it cannot be changed any more.";
-const TRIED = refused("wrong_state", ALREADY_TRIED, { hint: "Approve it as it is for the others, or reject it." });
+const SAME_RECIPIENTS = refused(
+  "wrong_state",
+  "Some recipients were tried already, so it cannot be changed any more who gets it.",
+  { hint: "Approve it for those who have not got it yet, or reject it." },
+);
 
-/** Whoever has it has that version, and the record must say what they got. */
+function isForFewer(next: MessageContent, now: MessageContent): boolean {
+  return (["to", "cc", "bcc"] as const).some((list) => next[list].length < now[list].length);
+}
+
+/** What was tried for somebody names them as its recipient for good. */
 function wasTried(box: MailboxBase, { seq }: Message): boolean {
   return box.messages.deliveries(seq).length > 0;
 }
@@ -194,7 +201,9 @@ function whyNotChanged(box: MailboxBase, caller: Caller, message: Message): Outc
   if (message.status !== "pending_send_approval" && message.status !== "scheduled") {
     return wrongState(message, `A message that is ${message.status} cannot be changed any more.`);
   }
-  if (wasTried(box, message)) return wrongState(message, ALREADY_TRIED);
+  if (wasTried(box, message)) {
+    return wrongState(message, "Some recipients were tried already, so it cannot be changed any more.");
+  }
   if (outbound.revisions >= MAX_REVISIONS) {
     return refused("wrong_state", `A message that was changed ${MAX_REVISIONS} times cannot be changed any more.`, {
       hint: "cancel_message takes it back; then send another.",

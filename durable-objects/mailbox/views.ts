@@ -229,7 +229,6 @@ export function decisionItem(box: MailboxBase, message: Message): MessageItem {
   const mailbox = box.settings();
   const original = shownOriginal(box, message);
   const deliveries = box.messages.deliveries(message.seq);
-  const isChangeable = record.redirected === undefined && deliveries.length === 0;
   return {
     ...(original && { forwarded: original }),
     ...(deliveries.length > 0 && {
@@ -258,7 +257,7 @@ export function decisionItem(box: MailboxBase, message: Message): MessageItem {
     risk: outbound?.verdict.risk ?? null,
     domain_intelligence: outbound && intelligenceOf(outbound),
     send_at: outbound?.send_at ?? null,
-    source: outbound && isChangeable ? sourceOf(bodies) : null,
+    source: outbound && record.redirected === undefined ? sourceOf(bodies) : null,
     edits: box.messages.edits(message.seq, SHOWN_DIFFERENCE).map(shownEdit),
     quorum: hold ? peopleOf(quorumView(box, { hold })) : { needed: mailbox.quorum, approvals: [] },
     submitted_at: message.created_at,

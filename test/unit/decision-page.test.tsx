@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, test } from "vitest";
 import type { DecisionItem, MessageItem } from "../../durable-objects/mailbox-rpc.ts";
 import type { MessageContent } from "../../src/mail/message.ts";
 import { INBOUND_STATUSES, OUTBOUND_STATUSES } from "../../src/oversight/statuses.ts";
@@ -8,7 +8,7 @@ import { renderPage } from "../../src/pages/layout.tsx";
 import { OutcomePage } from "../../src/pages/outcome.tsx";
 import { expiredProblem, PROBLEMS, ProblemPage, revokedProblem } from "../../src/pages/problem.tsx";
 import { sizeInWords, timeInWords, timeLeft } from "../../src/pages/words.ts";
-import { attachment, decisionItem, NOW, outcome } from "../support/decision-page-fixtures.ts";
+import { attachment, decisionItem, editableItem, NOW, outcome } from "../support/decision-page-fixtures.ts";
 import { wordsOf } from "../support/page-words.ts";
 
 function pageOf(item: DecisionItem, props: Partial<DecisionPageProps> = {}): string {
@@ -43,6 +43,14 @@ const LOOKED_UP = {
   unknown: ["rdap"],
 };
 
+test("a message can be left for fewer until its delivery was tried, and its words changed after that too", () => {
+  const words = (change: Partial<MessageItem>) => wordsOf(pageOf(editableItem(change)));
+  expect(words({})).toMatch(/Change it before it is sent.*Do not send it to/);
+  const tried = words({ tried: { reached: [] } });
+  expect(tried).toContain("Change it before it is sent");
+  expect(tried).not.toContain("Do not send it to");
+});
+
 describe("the page of a message that waits shows all that will leave", () => {
   const shown: [string, Partial<Omit<MessageItem, "content">>, Partial<MessageContent>, RegExp][] = [
     ["who decides", {}, {}, /You are deciding as anna@acme\.example/],
@@ -62,7 +70,7 @@ describe("the page of a message that waits shows all that will leave", () => {
       "who has it already",
       { tried: { reached: ["p1@x.example"] } },
       {},
-      /p1@x\.example has it already: you decide about the others\. It cannot be changed any more\./,
+      /p1@x\.example has it already: you decide about the others\. Nobody can be left out any more\./,
     ],
     [
       "several who have it already",

@@ -33,6 +33,24 @@ const LeaveOut: FC<{ field: string; label: string; person: MailAddress; chosen: 
   );
 };
 
+const LeftOut: FC<{ item: EditableItem; chosen: readonly string[] }> = ({ item, chosen }) => (
+  <fieldset class="leave-out">
+    <legend>Do not send it to</legend>
+    <ul>
+      {LISTS.flatMap(([list, label]) =>
+        item.content[list].map((person, i) => (
+          <LeaveOut
+            field={`without-${list}-${i}`}
+            label={label}
+            person={person}
+            chosen={chosen.includes(person.address)}
+          />
+        )),
+      )}
+    </ul>
+  </fieldset>
+);
+
 /** A message that came as HTML has no source but its text. */
 function losesFormat({ source, content }: EditableItem): boolean {
   return source.format === "text" && content.html !== null;
@@ -85,21 +103,7 @@ export const EditFields: FC<{ item: EditableItem; typed: TypedEdit | undefined }
             The mailbox's signature, and the line that says that an AI agent wrote it, are added as before.
           </p>
         </div>
-        <fieldset class="leave-out">
-          <legend>Do not send it to</legend>
-          <ul>
-            {LISTS.flatMap(([list, label]) =>
-              item.content[list].map((person, i) => (
-                <LeaveOut
-                  field={`without-${list}-${i}`}
-                  label={label}
-                  person={person}
-                  chosen={given.without.includes(person.address)}
-                />
-              )),
-            )}
-          </ul>
-        </fieldset>
+        {item.tried === undefined && <LeftOut item={item} chosen={given.without} />}
         {item.quorum.needed > 1 && (
           <p class="small">
             Whoever has approved so far approved the message as it is now. Once you change it, another person must

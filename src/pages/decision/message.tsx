@@ -135,7 +135,7 @@ const TriedNote: FC<{ reached: readonly string[] }> = ({ reached }) => (
           {reached.length === 1 ? "has" : "have"} it already: you decide about the others.
         </>
       )}{" "}
-      It cannot be changed any more.
+      Nobody can be left out any more.
     </span>
   </p>
 );

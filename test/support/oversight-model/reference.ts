@@ -177,7 +177,7 @@ export class Reference {
   editByApprover(message: Outgoing, change: Pick<Outgoing, "subject" | "text" | "to">): string | null {
     const changed: Outgoing = { ...message, ...change, template: null };
     if (contentOfItem(changed) === contentOfItem(message)) return null;
-    if (message.wasTried) return "wrong_state";
+    if (message.wasTried && change.to.length < message.to.length) return "wrong_state";
     if (["block", "deny"].includes(this.verdict(changed))) return "denied_by_policy";
     if (this.isOverdue(message)) return "wrong_state";
     Object.assign(message, changed, { voices: [] });
