@@ -19,8 +19,9 @@ function text(value: unknown): string | null {
 
 /** @returns what is said between `before` and `after`, or nothing where there is nothing to say. */
 function said(before: string, value: unknown, after = ""): string {
-  const words = text(value);
-  return words === null ? "" : `${before}${words}${after}`;
+  // What is a sentence of its own ends within ours.
+  const words = text(value)?.replace(/(?<!\.)\.$/, "");
+  return words === undefined ? "" : `${before}${words}${after}`;
 }
 
 /** Who did it, at the beginning of a sentence. */

@@ -256,6 +256,15 @@ test("a later edit, hour or mode is told as what it is, not as a submission", ()
   ]);
 });
 
+test.each([
+  ["It needs a person.", /: It needs a person\.$/],
+  ["It needs a person", /: It needs a person\.$/],
+  ["And so on...", /: And so on\.\.\.\.$/],
+])("a sentence ends with one full stop, where its reason is %j", (because, ending) => {
+  const { entry: held } = entry("message.held", AGENT, { status: "pending_send_approval", recipients: 1 });
+  expect(sentenceOf({ entry: held, personal: { to: ["ana@customer.example"], because } })).toMatch(ending);
+});
+
 describe.each(Object.keys(ACTIONS) as Action[])("%s", (action) => {
   test("is one sentence, whether its fields are there or not", () => {
     const { detail, personal } = ACTIONS[action];
