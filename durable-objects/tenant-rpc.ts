@@ -176,7 +176,7 @@ export interface TenantRpc extends DomainRpc, LogRpc {
   consoleSession(sessionHash: string): Promise<ConsoleSession | null>;
   /**
    * How many entries each of these logs had at its newest checkpoint, as far as one was reported here; by the log's name. Null unless
-   * the session is the operator's: approvers decide, they do not audit.
+   * the session is the operator's: approvers decide, they do not audit. That the operator saw the list is on record when it returns.
    */
   sizesInSession(sessionHash: string, logs: readonly string[]): Promise<Record<string, number> | null>;
   /** Records that the operator exports a log in a session. False: the session is not theirs, and nothing may be exported. */

@@ -65,12 +65,17 @@ function readerOf({ address }: Person): string {
 function serve(box: MailboxBase, person: Person, items: readonly HeldItem[]): void {
   box.commit(() => {
     for (const item of items) box.waiting.markServed(item.id, readerOf(person), item.contentHash());
-    box.record({
-      actor: actorFor(person),
-      action: "pending.read",
-      detail: { items: items.map(({ id }) => id) },
-      personal: { person: person.address },
-    });
+    recordRead(box, person, items);
+  });
+}
+
+/** Inside `commit`. */
+function recordRead(box: MailboxBase, person: Person, items: readonly HeldItem[]): void {
+  box.record({
+    actor: actorFor(person),
+    action: "pending.read",
+    detail: { items: items.map(({ id }) => id) },
+    personal: { person: person.address },
   });
 }
 
@@ -100,7 +105,10 @@ export async function openItem(
   const seats = await seatsNow(box);
   const item = findItem(box, id);
   if (!item || seatFor(person.address, seats) === null) return { state: "unknown" };
-  if (!item.isOpen()) return { state: "decided", approver: person.address, outcome: linkOutcome(box, item, false) };
+  if (!item.isOpen()) {
+    if (isShown) box.commit(() => recordRead(box, person, [item]));
+    return { state: "decided", approver: person.address, outcome: linkOutcome(box, item, false) };
+  }
   if (isShown) serve(box, person, [item]);
   const shown = item.view();
   recordDownload(box, person, item, attachmentAt(shown, downloaded));

@@ -18,7 +18,8 @@ export function sizesInSession(
   sessionHash: string,
   logs: readonly string[],
 ): Record<string, number> | null {
-  if (operatorOf(box, sessionHash) === null) return null;
+  const person = operatorOf(box, sessionHash);
+  if (person === null) return null;
   const own = box.identity().log;
   const told = box.rows
     .exec<{ log: string; size: number }>(
@@ -26,6 +27,15 @@ export function sizesInSession(
       JSON.stringify(logs.filter((log) => log !== own)),
     )
     .toArray();
+  box.commit(() => {
+    box.record({
+      actor: personActor(box, person),
+      action: "mailboxes.listed",
+      resource: { type: "tenant", id: own },
+      detail: { results: logs.filter((log) => log !== own).length },
+      personal: { person },
+    });
+  });
   const sizes = Object.fromEntries(told.map(({ log, size }) => [log, size]));
   const newest = logs.includes(own) ? newestCheckpoint(box) : null;
   return newest === null ? sizes : { ...sizes, [own]: newest.size };

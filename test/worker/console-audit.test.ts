@@ -120,6 +120,22 @@ describe("the page of the logs", () => {
     expect(page).toContain("no checkpoint yet");
   });
 
+  test("is on record as seen, by whom; nobody else's try to see it is", async () => {
+    const before = (await entriesOf(world.id, "mailboxes.listed")).length;
+    await operator.get("/console/audit");
+    await approver.get("/console/audit");
+    expect((await entriesOf(world.id, "mailboxes.listed")).slice(before)).toMatchObject([
+      {
+        entry: {
+          actor: { type: "human", id: "operator", via: "console" },
+          resource: { type: "tenant", id: world.id },
+          detail: { results: 4 },
+        },
+        personal: { person: world.operator },
+      },
+    ]);
+  });
+
   test("runs the script of /verify-audit alone, which reaches exports here and published keys", async () => {
     const response = await operator.get("/console/audit");
     const policy = (response.headers.get("content-security-policy") ?? "").split("; ");

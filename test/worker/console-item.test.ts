@@ -1,6 +1,7 @@
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { PendingItem } from "../../src/operations/shapes.ts";
+import { entriesIn } from "../support/audit-fields.ts";
 import { type ConsoleBrowser, secretIn, signedIn } from "../support/console-client.ts";
 import { agentOf, held, mailboxOf, type Overseen, overseenTenant, statusOf } from "../support/console-world.ts";
 import { call, request } from "../support/door-harness.ts";
@@ -62,6 +63,21 @@ describe("the page of an item", () => {
     const page = await text(answer);
     expect(page).toContain(`Rejected by ${world.ana}`);
     expect(page).not.toContain("All of the text");
+  });
+
+  test("is on record as read, also once it has ended: who looked, at which item", async () => {
+    const id = await held(world, world.sales);
+    const { form } = await open(ana, id);
+    await ana.post(`/console/items/${id}`, { ...form, decision: "reject" });
+    expect((await ana.get(`/console/items/${id}`)).status).toBe(200);
+    const reads = (await entriesIn(env.MAILBOX.getByName(world.sales.id.slice(-8)))).filter(
+      ({ action, detail }) =>
+        action === "pending.read" && JSON.stringify(detail.items).includes(id.replace("pend_", "")),
+    );
+    expect(reads).toHaveLength(2);
+    for (const { actor, personal } of reads) {
+      expect([actor, personal]).toEqual([{ type: "human", id: "approver", via: "console" }, { person: world.ana }]);
+    }
   });
 
   test("is asked of nobody's mailbox but the item's, and is the same 404 for whatever this person may not decide", async () => {

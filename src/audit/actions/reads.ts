@@ -66,7 +66,7 @@ export const READ_ACTIONS = {
     personal: NONE,
   },
   "account.read": { says: "The account's settings were read.", detail: NONE, personal: NONE },
-  "mailboxes.listed": { says: "Mailboxes were listed.", detail: ["results"], personal: NONE },
+  "mailboxes.listed": { says: "Mailboxes were listed.", detail: ["results"], personal: ["person"] },
   "keys.listed": { says: "Keys were listed.", detail: ["results"], personal: NONE },
   "pauses.read": { says: "It was read what stands still.", detail: NONE, personal: NONE },
   "agent.read": { says: "An agent was read.", detail: NONE, personal: NONE },
