@@ -24,6 +24,12 @@ function said(before: string, value: unknown, after = ""): string {
   return words === undefined ? "" : `${before}${words}${after}`;
 }
 
+/** @returns what ends a sentence: somebody's words as they wrote them, or a full stop where there are none. */
+function endingWithWordsOf(value: unknown): string {
+  const words = text(value);
+  return words === null ? "." : `: “${words}”`;
+}
+
 /** Who did it, at the beginning of a sentence. */
 export function whoActed({ entry: { actor }, personal }: Told): string {
   if (actor.type === "system") return "MultiMail";
@@ -76,7 +82,7 @@ function decided(verb: string, more = ""): Sentence {
     const { personal, entry } = told;
     const behalf = said(", on behalf of ", personal.on_behalf_of);
     const edited = entry.detail.edited === true ? " after changing it" : "";
-    return `${whoActed(told)} ${verb} it${way(told)}${edited}${behalf}${more}${said(": “", personal.reason, "”") || "."}`;
+    return `${whoActed(told)} ${verb} it${way(told)}${edited}${behalf}${more}${endingWithWordsOf(personal.reason)}`;
   };
 }
 

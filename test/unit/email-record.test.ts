@@ -265,6 +265,14 @@ test.each([
   expect(sentenceOf({ entry: held, personal: { to: ["ana@customer.example"], because } })).toMatch(ending);
 });
 
+test.each([
+  ["The price is right.", /: “The price is right\.”$/],
+  ["The price is right", /: “The price is right”$/],
+])("what a person wrote is quoted as it is: %j", (reason, ending) => {
+  const { entry: approved } = entry("decision.approved", PERSON, {});
+  expect(sentenceOf({ entry: approved, personal: { reason } })).toMatch(ending);
+});
+
 describe.each(Object.keys(ACTIONS) as Action[])("%s", (action) => {
   test("is one sentence, whether its fields are there or not", () => {
     const { detail, personal } = ACTIONS[action];
