@@ -12,7 +12,11 @@ export interface Mention {
 }
 
 const INVISIBLE = /[\u00ad\u200b-\u200d\u2060\ufeff]/g;
+/** Names of characters in HTML that stand in an address, or beside one. */
 const NAMED: Readonly<Record<string, string>> = {
+  amp: "&",
+  nbsp: " ",
+  shy: "",
   commat: "@",
   period: ".",
   plus: "+",
@@ -24,39 +28,61 @@ const NAMED: Readonly<Record<string, string>> = {
 /** An escape may be escaped again, in a link within a link; beyond this nobody reads it. */
 const ESCAPED_DEPTH = 3;
 
-const ascii = (code: number, whole: string) => (code >= 0x20 && code < 0x7f ? String.fromCharCode(code) : whole);
+const UTF8 = new TextDecoder();
 
-/** HTML, percent and JSON escapes of ASCII, one layer of them. */
-function unescaped(text: string): string {
-  return text
-    .replace(/&#x([0-9a-f]{1,6});?/gi, (whole, hex: string) => ascii(Number.parseInt(hex, 16), whole))
-    .replace(/&#(\d{1,7});?/g, (whole, digits: string) => ascii(Number(digits), whole))
-    .replace(/&(amp|[a-z]{4,6});/gi, (whole, name: string) =>
-      name === "amp" ? "&" : (NAMED[name.toLowerCase()] ?? whole),
-    )
-    .replace(/%([2-7][0-9a-f])/gi, (whole, hex: string) => ascii(Number.parseInt(hex, 16), whole))
-    .replace(/\\[nrt]/g, " ")
-    .replace(/\\u00([2-7][0-9a-f])/gi, (whole, hex: string) => ascii(Number.parseInt(hex, 16), whole));
+/** What a run of `%XX` is. Octets that are no UTF-8 become U+FFFD, which is part of no address. */
+function ofPercents(run: string): string {
+  return UTF8.decode(Uint8Array.from(run.slice(1).split("%"), (hex) => Number.parseInt(hex, 16)));
 }
 
-/** The text as it is compared: lower-case, without escapes, compatibility forms (NFKC) and characters that nobody sees. */
-function readable(text: string): string {
-  let plain = text;
+const ofCode = (code: number, whole: string) => (code <= 0x10ffff ? String.fromCodePoint(code) : whole);
+
+/** HTML, percent and JSON escapes, one layer of them. */
+function unescaped(text: string): string {
+  return text
+    .replace(/&#x([0-9a-f]{1,6});?/gi, (whole, hex: string) => ofCode(Number.parseInt(hex, 16), whole))
+    .replace(/&#(\d{1,7});?/g, (whole, digits: string) => ofCode(Number(digits), whole))
+    .replace(/&([a-z]{3,6});/gi, (whole, name: string) => NAMED[name.toLowerCase()] ?? whole)
+    .replace(/(?:%[0-9a-f]{2})+/gi, ofPercents)
+    .replace(/\\[nrt]/g, " ")
+    .replace(/\\u([0-9a-f]{4})/gi, (_whole, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+}
+
+/** Without characters that nobody sees, and in compatibility forms (NFKC). */
+function seen(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: all of ASCII
-  if (/[^\u0000-\u007f]/.test(plain)) plain = plain.replace(INVISIBLE, "").normalize("NFKC");
+  return /[^\u0000-\u007f]/.test(text) ? text.replace(INVISIBLE, "").normalize("NFKC") : text;
+}
+
+/** The text as a reader sees it, without escapes. */
+function readable(text: string): string {
+  let plain = seen(text);
   for (let depth = 0; depth < ESCAPED_DEPTH && /[%&\\]/.test(plain); depth++) {
-    const next = unescaped(plain);
+    const next = seen(unescaped(plain));
     if (next === plain) break;
     plain = next;
   }
-  return plain.toLowerCase();
+  return plain;
 }
 
 const literally = (text: string) => text.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&");
 
-/** Characters that make another address of one: a longer local part before it, a longer domain behind it. */
-const NO_LONGER_LOCAL = "(?<![\\p{L}\\p{N}][._%+\\-]*)";
-const NO_LONGER_DOMAIN = "(?!\\.?[\\p{L}\\p{N}]|-+[\\p{L}\\p{N}])";
+const LOCAL_SEPARATORS = "._%+-";
+
+/** Whether what stands before makes another address of it, with a longer local part. */
+function hasLongerLocal(text: string, start: number): boolean {
+  let at = start;
+  while (at > 0 && LOCAL_SEPARATORS.includes(text[at - 1] as string)) at--;
+  return /[\p{L}\p{N}]$/u.test(text.slice(Math.max(0, at - 2), at));
+}
+
+/** What makes another address of one: a longer domain. A sentence may begin behind its last dot, without a space. */
+const LONGER_DOMAIN = /(?!(?<=\p{Ll})\.\p{Lu}\p{Ll})\.?[\p{L}\p{N}]|-+[\p{L}\p{N}]/uy;
+
+function hasLongerDomain(text: string, end: number): boolean {
+  LONGER_DOMAIN.lastIndex = end;
+  return LONGER_DOMAIN.test(text);
+}
 
 /**
  * What finds an address: in any case, with its domain in A-labels or U-labels, escaped as in HTML, links and JSON, and as a return path
@@ -68,14 +94,23 @@ export function mentionOf(given: string): Mention {
   const at = address.lastIndexOf("@");
   const [local, domain] = [address.slice(0, at), address.slice(at + 1)];
   const domains = [...new Set([domain, domainToUnicode(domain).normalize("NFKC").toLowerCase() || domain])];
+  const isQuoted = local.startsWith('"');
   // A local part may stand in quotes that it does not need.
-  const locals = local.startsWith('"') ? literally(local) : `"?${NO_LONGER_LOCAL}${literally(local)}"?`;
-  const pattern = new RegExp(`${locals}[@=](?:${domains.map(literally).join("|")})${NO_LONGER_DOMAIN}`, "u");
+  const pattern = new RegExp(
+    `${literally(local)}${isQuoted ? "" : '"?'}[@=](?:${domains.map(literally).join("|")})`,
+    "giu",
+  );
   const isInText = (text: string) => {
     if (text.length <= local.length + 1) return false;
     const plain = readable(text);
+    const lowerCase = plain.toLowerCase();
     // Cheap, and nearly always enough to say no.
-    return domains.some((each) => plain.includes(each)) && pattern.test(plain);
+    if (!domains.some((each) => lowerCase.includes(each))) return false;
+    for (const { 0: found, index } of plain.matchAll(pattern)) {
+      const isLonger = (!isQuoted && hasLongerLocal(plain, index)) || hasLongerDomain(plain, index + found.length);
+      if (!isLonger) return true;
+    }
+    return false;
   };
   const isIn = (value: unknown): boolean => {
     if (typeof value === "string") return isInText(value);

@@ -27,6 +27,17 @@ describe("an address is found", () => {
     ["as an item of a list", "-ana@customer.example"],
     ["in needless quotes", '"ana"@customer.example'],
     ["between quotes", "'ana@customer.example'"],
+    ["behind an escaped line's end", "https://x.example/?to=bob%40other.example%0Aana%40customer.example"],
+    ["behind CR and LF", "https://x.example/?to=bob%0D%0Aana%40customer.example"],
+    ["behind an escaped space without a break", "https://x.example/?q=caf%C3%A9%C2%A0ana@customer.example"],
+    ["behind a space without a break in JSON", "\\u00a0ana@customer.example"],
+    ["behind a line's end by its number in JSON", "\\u000aana@customer.example"],
+    ["behind a line's end by its number in HTML", "a&#10;ana@customer.example"],
+    ["behind a space without a break in HTML", "to&nbsp;ana@customer.example"],
+    ["with an escaped character that nobody sees", "ana%E2%80%8B@cus&shy;tomer.example"],
+    ["behind octets that are no UTF-8", "x%FFana@customer.example"],
+    ["where the next sentence begins without a space", "It is ana@customer.example.Bye"],
+    ["in capitals, at the end of a sentence", "It is ANA@CUSTOMER.EXAMPLE. Bye"],
   ])("%s", (_how, text) => {
     expect(ana.isIn(text)).toBe(true);
   });
@@ -59,12 +70,37 @@ describe("another address is not", () => {
     "ana@customer.examples",
     "ana@mail.customer.example",
     "éana@customer.example",
+    "caf%C3%A9ana@customer.example",
+    "caf\\u00e9ana@customer.example",
+    "caf&#233;.ana@customer.example",
+    "ana@CUSTOMER.EXAMPLE.ORG",
+    "𝒳ana@customer.example",
     "bounces+ana=customer.example@list.example",
     "ana at customer.example",
     "customer.example",
     "ana@",
   ])("%s", (text) => {
     expect(ana.isIn(text)).toBe(false);
+  });
+});
+
+/** Whoever writes mail chooses its text, and the address that somebody has erased. */
+describe("a text is read in time that grows as it does", () => {
+  test.each([
+    ["----------@evil.example", "-"],
+    ["__________@evil.example", "_"],
+    ["+._%-+._%-@evil.example", "+._%-"],
+    ["ana@evil.example", "-"],
+    ["ana@evil.example", "%0A"],
+    ["ana@evil.example", "&#x10FFFF;"],
+    ["ana@evil.example", "ana@evil.examples-"],
+    ["ana@evil.example", "ana@evil.example--"],
+  ])("%s in a mebibyte of %j", (address, part) => {
+    const text = `evil.example ${part.repeat(2 ** 20 / part.length)}`;
+    const mention = mentionOf(address);
+    // A reader whose time grows with the square takes over half an hour.
+    expect(mention.isIn(`${text}x`)).toBe(false);
+    expect(mention.isIn(`${text} ${address}`)).toBe(true);
   });
 });
 
