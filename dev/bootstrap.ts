@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
-import { type Mailbox, modeSchema } from "../src/operations/shapes.ts";
+import type { Mailbox } from "../src/operations/shapes/mailbox.ts";
+import { modeSchema } from "../src/operations/shapes/values.ts";
 import { MODES, type Mode } from "../src/oversight/modes.ts";
 import {
   CUSTOMER_DOMAIN,

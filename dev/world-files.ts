@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { rename, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import type { Mailbox } from "../src/operations/shapes.ts";
+import type { Mailbox } from "../src/operations/shapes/mailbox.ts";
 import { isAlive } from "./process-state.ts";
 
 /** The files of a world, all below its folder. */

@@ -1,7 +1,9 @@
 import type { ErrorCode } from "../src/errors.ts";
 import type { Risk } from "../src/intelligence/risk.ts";
 import type { MessageContent } from "../src/mail/message.ts";
-import type { MailboxRecord, PendingKind, Template } from "../src/operations/shapes.ts";
+import type { MailboxRecord } from "../src/operations/shapes/mailbox.ts";
+import type { PendingKind } from "../src/operations/shapes/pending.ts";
+import type { Template } from "../src/operations/shapes/template.ts";
 import type { Mode } from "../src/oversight/modes.ts";
 import type { Reason } from "../src/oversight/policy.ts";
 import type { RequestStatus } from "../src/oversight/request-transitions.ts";

@@ -1,6 +1,6 @@
 import type { Outcome } from "../src/errors.ts";
 import type { Alignment, DkimKeyType, DmarcPolicy } from "../src/mail/domain-plan.ts";
-import type { Domain } from "../src/operations/domain-shape.ts";
+import type { Domain } from "../src/operations/shapes/domain.ts";
 import type { Caller } from "../src/oversight/caller.ts";
 import type { StoredDkimKey } from "../src/store/domains.ts";
 

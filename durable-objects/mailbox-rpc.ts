@@ -5,21 +5,13 @@ import type { ProviderEvent } from "../src/mail/cloudflare-email-events.ts";
 import type { DeliveryReport } from "../src/mail/delivery-report.ts";
 import type { FeedbackReport } from "../src/mail/feedback-report.ts";
 import type { MailAddress, ReceivedMessage, StoredAttachment } from "../src/mail/message.ts";
-import type {
-  AllowlistEntry,
-  Decision,
-  DomainReport,
-  Draft,
-  DryRun,
-  Email,
-  EmailSummary,
-  Mailbox,
-  MailboxRecord,
-  PendingItem,
-  SendAnswer,
-  Template,
-  TemplateVariable,
-} from "../src/operations/shapes.ts";
+import type { DomainReport } from "../src/operations/shapes/domain-intelligence.ts";
+import type { Email, EmailSummary } from "../src/operations/shapes/email.ts";
+import type { Mailbox, MailboxRecord } from "../src/operations/shapes/mailbox.ts";
+import type { Decision, PendingItem } from "../src/operations/shapes/pending.ts";
+import type { AllowlistEntry } from "../src/operations/shapes/recipient-lists.ts";
+import type { Draft, DryRun, SendAnswer } from "../src/operations/shapes/sending.ts";
+import type { Template, TemplateVariable } from "../src/operations/shapes/template.ts";
 import type { Caller, Person } from "../src/oversight/caller.ts";
 import type { Mode } from "../src/oversight/modes.ts";
 import type { Policy } from "../src/oversight/rules/policy-type.ts";

@@ -5,19 +5,13 @@ import type { Receipt } from "../src/identity/receipt.ts";
 import type { DomainIntelligence } from "../src/intelligence/domain-facts.ts";
 import type { ProviderEvent } from "../src/mail/cloudflare-email-events.ts";
 import type { ReceivedMessage, StoredAttachment } from "../src/mail/message.ts";
-import type {
-  AllowlistEntry,
-  Decision,
-  DomainReport,
-  Draft,
-  DryRun,
-  EmailSummary,
-  Mailbox,
-  MailboxRecord,
-  PendingItem,
-  SendAnswer,
-  Template,
-} from "../src/operations/shapes.ts";
+import type { DomainReport } from "../src/operations/shapes/domain-intelligence.ts";
+import type { EmailSummary } from "../src/operations/shapes/email.ts";
+import type { Mailbox, MailboxRecord } from "../src/operations/shapes/mailbox.ts";
+import type { Decision, PendingItem } from "../src/operations/shapes/pending.ts";
+import type { AllowlistEntry } from "../src/operations/shapes/recipient-lists.ts";
+import type { Draft, DryRun, SendAnswer } from "../src/operations/shapes/sending.ts";
+import type { Template } from "../src/operations/shapes/template.ts";
 import type { Caller, Person, Scope } from "../src/oversight/caller.ts";
 import type { Policy } from "../src/oversight/rules/policy-type.ts";
 import { projectMailbox } from "../src/store/mailbox-projection.ts";

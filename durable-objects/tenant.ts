@@ -1,8 +1,9 @@
 import type { AccessEntry } from "../src/audit/access.ts";
 import type { Env } from "../src/env.ts";
 import { accepted, type Outcome, type Refusal } from "../src/errors.ts";
-import type { Domain } from "../src/operations/domain-shape.ts";
-import type { Account, Agent, ApiKey, Suppression } from "../src/operations/shapes.ts";
+import type { Account, Agent, ApiKey } from "../src/operations/shapes/account.ts";
+import type { Domain } from "../src/operations/shapes/domain.ts";
+import type { Suppression } from "../src/operations/shapes/recipient-lists.ts";
 import type { Caller } from "../src/oversight/caller.ts";
 import type { StoredDkimKey } from "../src/store/domains.ts";
 import { ownDomainOf } from "../src/store/identity-directory.ts";

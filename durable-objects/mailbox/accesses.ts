@@ -1,5 +1,6 @@
 import { accepted, type Outcome } from "../../src/errors.ts";
-import type { AllowlistEntry, Mailbox, MailboxRecord } from "../../src/operations/shapes.ts";
+import type { Mailbox, MailboxRecord } from "../../src/operations/shapes/mailbox.ts";
+import type { AllowlistEntry } from "../../src/operations/shapes/recipient-lists.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
 import type { Policy } from "../../src/oversight/rules/policy-type.ts";
 import { actorOf, type MailboxBase } from "./base.ts";

@@ -1,5 +1,5 @@
 import { accepted, type Outcome, refused } from "../../src/errors.ts";
-import type { EmailSummary } from "../../src/operations/shapes.ts";
+import type { EmailSummary } from "../../src/operations/shapes/email.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
 import { POLICY } from "../../src/oversight/policy.ts";
 import type { InboundStatus } from "../../src/oversight/statuses.ts";

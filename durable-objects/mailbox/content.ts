@@ -3,7 +3,7 @@ import { comparableAddress, parseAddresses } from "../../src/mail/address.ts";
 import { finishBodies } from "../../src/mail/finished-body.ts";
 import type { MailAddress, MessageContent } from "../../src/mail/message.ts";
 import { withoutNames } from "../../src/mail/template.ts";
-import type { Mailbox } from "../../src/operations/shapes.ts";
+import type { Mailbox } from "../../src/operations/shapes/mailbox.ts";
 import { MAX_RECIPIENTS } from "../../src/oversight/limits.ts";
 import type { EditedBody, Submission } from "../mailbox-rpc.ts";
 import { isWithheld, type MailboxBase, notFound, wrongState } from "./base.ts";

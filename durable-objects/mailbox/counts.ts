@@ -1,4 +1,4 @@
-import type { MailboxRecord } from "../../src/operations/shapes.ts";
+import type { MailboxRecord } from "../../src/operations/shapes/mailbox.ts";
 import type { MailboxBase } from "./base.ts";
 
 /** What happened in the mailbox, by day: its record for people, and what makes it fall back. */

@@ -1,7 +1,7 @@
 import type { Actor } from "../../src/audit/entry.ts";
 import { accepted, type Outcome, refused } from "../../src/errors.ts";
 import { newId } from "../../src/ids.ts";
-import type { Decision } from "../../src/operations/shapes.ts";
+import type { Decision } from "../../src/operations/shapes/pending.ts";
 import { isNewVoice, KEY_SEAT } from "../../src/oversight/approvals.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
 import { type Author, whyNotDecider } from "../../src/oversight/separation.ts";

@@ -2,7 +2,7 @@ import { accepted, type Outcome, refused } from "../../src/errors.ts";
 import { formatAddress } from "../../src/mail/address.ts";
 import { whyTooLarge } from "../../src/mail/limits.ts";
 import { withoutNames } from "../../src/mail/template.ts";
-import type { Draft } from "../../src/operations/shapes.ts";
+import type { Draft } from "../../src/operations/shapes/sending.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
 import { departure } from "../../src/oversight/departure.ts";
 import type { Author } from "../../src/oversight/separation.ts";

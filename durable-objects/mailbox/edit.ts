@@ -5,7 +5,7 @@ import type { DomainIntelligence } from "../../src/intelligence/domain-facts.ts"
 import { comparableAddress, formatAddress, parseAddresses } from "../../src/mail/address.ts";
 import { finishBodies } from "../../src/mail/finished-body.ts";
 import type { MessageContent } from "../../src/mail/message.ts";
-import type { SendAnswer } from "../../src/operations/shapes.ts";
+import type { SendAnswer } from "../../src/operations/shapes/sending.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
 import { contentHash } from "../../src/oversight/content-hash.ts";
 import { departure } from "../../src/oversight/departure.ts";

@@ -4,7 +4,7 @@ import { finishBodies } from "../../src/mail/finished-body.ts";
 import { ATTACHED_NAME, forwardSubject, isSameMailbox } from "../../src/mail/forwarded-message.ts";
 import { MAX_SUBJECT_CHARACTERS } from "../../src/mail/limits.ts";
 import type { MailAddress, MessageContent, StoredAttachment } from "../../src/mail/message.ts";
-import type { Mailbox } from "../../src/operations/shapes.ts";
+import type { Mailbox } from "../../src/operations/shapes/mailbox.ts";
 import type { Submission } from "../mailbox-rpc.ts";
 import type { MailboxBase } from "./base.ts";
 import { type Addressed, unique, whyTooMany } from "./content.ts";

@@ -1,7 +1,7 @@
 import type { OnlyNamed } from "../../src/audit/actions.ts";
 import type { Outcome } from "../../src/errors.ts";
 import { asEmailId, isId, pendingIdOf } from "../../src/ids.ts";
-import type { PendingKind } from "../../src/operations/shapes.ts";
+import type { PendingKind } from "../../src/operations/shapes/pending.ts";
 import { contentHash } from "../../src/oversight/content-hash.ts";
 import type { RequestStatus } from "../../src/oversight/request-transitions.ts";
 import type { Author } from "../../src/oversight/separation.ts";

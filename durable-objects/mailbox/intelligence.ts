@@ -9,7 +9,7 @@ import { mailServerSource, type Source, sourcesOf, type Tools } from "../../src/
 import { assessDomains, intelligenceView } from "../../src/intelligence/view.ts";
 import { domainOf } from "../../src/mail/address.ts";
 import { dnsOverHttps } from "../../src/mail/dns-over-https.ts";
-import type { DomainReport, IntelligenceView } from "../../src/operations/shapes.ts";
+import type { DomainReport, IntelligenceView } from "../../src/operations/shapes/domain-intelligence.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
 import { factStore, projectKnownDomain } from "../../src/store/domain-intelligence.ts";
 import { SYSTEM } from "../ledger.ts";

@@ -4,7 +4,7 @@ import type { Risk } from "../../src/intelligence/risk.ts";
 import type { ForwardForm } from "../../src/mail/forwarded-message.ts";
 import type { AuthenticationVerdicts, MailAddress, StoredAttachment } from "../../src/mail/message.ts";
 import type { ReceivedIdentity } from "../../src/mail/received-identity.ts";
-import type { PendingKind } from "../../src/operations/shapes.ts";
+import type { PendingKind } from "../../src/operations/shapes/pending.ts";
 import type { Mode } from "../../src/oversight/modes.ts";
 import type { Reason, Verdict } from "../../src/oversight/policy.ts";
 import type { Author } from "../../src/oversight/separation.ts";

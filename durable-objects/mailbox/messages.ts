@@ -1,6 +1,6 @@
 import type { Receipt } from "../../src/identity/receipt.ts";
 import type { MailAddress, MessageContent } from "../../src/mail/message.ts";
-import type { DELIVERY_STATES } from "../../src/operations/shapes.ts";
+import type { DELIVERY_STATES } from "../../src/operations/shapes/email.ts";
 import type { Status } from "../../src/oversight/statuses.ts";
 import type { MessageRecord, OutboundRecord, Revision } from "./message-record.ts";
 

@@ -1,5 +1,5 @@
 import { pendingIdOf } from "../../src/ids.ts";
-import type { PendingKind } from "../../src/operations/shapes.ts";
+import type { PendingKind } from "../../src/operations/shapes/pending.ts";
 import type { Reason } from "../../src/oversight/policy.ts";
 import { recordPending } from "../../src/store/pending-index.ts";
 import type { MailboxBase } from "./base.ts";

@@ -1,7 +1,7 @@
 import { canonical } from "../../src/canonical-json.ts";
 import { accepted, type Outcome, refused } from "../../src/errors.ts";
 import { newId } from "../../src/ids.ts";
-import type { AllowlistEntry } from "../../src/operations/shapes.ts";
+import type { AllowlistEntry } from "../../src/operations/shapes/recipient-lists.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
 import { whatPolicyLoosens } from "../../src/oversight/policy-loosening.ts";
 import { OPEN_POLICY, type Policy } from "../../src/oversight/rules/policy-type.ts";

@@ -1,7 +1,8 @@
 import { accepted, type Outcome, refused } from "../../src/errors.ts";
 import type { Receipt } from "../../src/identity/receipt.ts";
 import type { StoredAttachment } from "../../src/mail/message.ts";
-import type { Email, EmailSummary, PendingItem } from "../../src/operations/shapes.ts";
+import type { Email, EmailSummary } from "../../src/operations/shapes/email.ts";
+import type { PendingItem } from "../../src/operations/shapes/pending.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
 import { fileNamed } from "../../src/oversight/item-attachments.ts";
 import type { InboundStatus } from "../../src/oversight/statuses.ts";

@@ -1,5 +1,5 @@
 import { formatAddress } from "../../src/mail/address.ts";
-import type { PendingItem } from "../../src/operations/shapes.ts";
+import type { PendingItem } from "../../src/operations/shapes/pending.ts";
 import { unifiedDifference } from "../../src/oversight/difference.ts";
 import type { DecisionItem, RequestItem, TemplateItem } from "../mailbox-rpc.ts";
 import { isWithheld, type MailboxBase } from "./base.ts";

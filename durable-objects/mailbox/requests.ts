@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { canonical } from "../../src/canonical-json.ts";
 import { newId } from "../../src/ids.ts";
-import type { PendingKind } from "../../src/operations/shapes.ts";
+import type { PendingKind } from "../../src/operations/shapes/pending.ts";
 import { nextRequestStatus, type RequestStatus } from "../../src/oversight/request-transitions.ts";
 import type { Author } from "../../src/oversight/separation.ts";
 import type { MailboxBase } from "./base.ts";

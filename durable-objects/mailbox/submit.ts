@@ -2,7 +2,7 @@ import { accepted, type Outcome, refused } from "../../src/errors.ts";
 import { newId, pendingIdOf } from "../../src/ids.ts";
 import { domainOf } from "../../src/mail/address.ts";
 import type { MessageContent } from "../../src/mail/message.ts";
-import type { DryRun, SendAnswer } from "../../src/operations/shapes.ts";
+import type { DryRun, SendAnswer } from "../../src/operations/shapes/sending.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
 import { contentHash } from "../../src/oversight/content-hash.ts";
 import { departure } from "../../src/oversight/departure.ts";

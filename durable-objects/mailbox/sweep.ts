@@ -1,5 +1,5 @@
 import { newId } from "../../src/ids.ts";
-import type { Mailbox } from "../../src/operations/shapes.ts";
+import type { Mailbox } from "../../src/operations/shapes/mailbox.ts";
 import { mailboxPrefixes } from "../../src/store/mail-store.ts";
 
 const DAY = 24 * 3600_000;

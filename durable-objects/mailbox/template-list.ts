@@ -1,5 +1,5 @@
 import { accepted, type Outcome } from "../../src/errors.ts";
-import type { Template } from "../../src/operations/shapes.ts";
+import type { Template } from "../../src/operations/shapes/template.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
 import { actorOf, type MailboxBase } from "./base.ts";
 import { permit } from "./permits.ts";

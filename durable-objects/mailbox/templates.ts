@@ -1,6 +1,6 @@
 import { accepted, type Outcome, refused } from "../../src/errors.ts";
 import { newId } from "../../src/ids.ts";
-import type { Template } from "../../src/operations/shapes.ts";
+import type { Template } from "../../src/operations/shapes/template.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
 import { POLICY } from "../../src/oversight/policy.ts";
 import type { RequestStatus } from "../../src/oversight/request-transitions.ts";

@@ -12,7 +12,7 @@ import {
 } from "../../src/mail/promotional.ts";
 import { keepsBack } from "../../src/mail/suppression.ts";
 import { unsubscribeUrl } from "../../src/mail/unsubscribe-token.ts";
-import type { Mailbox } from "../../src/operations/shapes.ts";
+import type { Mailbox } from "../../src/operations/shapes/mailbox.ts";
 import { type SendingTerms, sendingTerms } from "../../src/store/suppressions.ts";
 import type { Submission } from "../mailbox-rpc.ts";
 import type { MailboxBase } from "./base.ts";

@@ -1,6 +1,6 @@
 import { canonical } from "../../src/canonical-json.ts";
 import { accepted, type Outcome, refused } from "../../src/errors.ts";
-import type { Mailbox } from "../../src/operations/shapes.ts";
+import type { Mailbox } from "../../src/operations/shapes/mailbox.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
 import { nextRequestStatus } from "../../src/oversight/request-transitions.ts";
 import { whatSettingsLoosen } from "../../src/oversight/settings-loosening.ts";

@@ -1,7 +1,7 @@
 import type { DetailField, Only } from "../../src/audit/actions.ts";
 import { canonical } from "../../src/canonical-json.ts";
 import { accepted, type Outcome, type Refusal, refused } from "../../src/errors.ts";
-import type { Agent } from "../../src/operations/shapes.ts";
+import type { Agent } from "../../src/operations/shapes/account.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
 import { recordAgent } from "../../src/store/tenant-projection.ts";
 import type { NewEntry } from "../ledger/log.ts";

@@ -3,7 +3,7 @@ import { type Belief, newBelief } from "../../src/mail/domain-belief.ts";
 import { domainNote, shownDomain } from "../../src/mail/domain-name.ts";
 import type { Alignment, DomainPlan, PublicDkimKey } from "../../src/mail/domain-plan.ts";
 import { mtaStsPolicy, wantedRecords } from "../../src/mail/domain-records.ts";
-import type { Domain } from "../../src/operations/domain-shape.ts";
+import type { Domain } from "../../src/operations/shapes/domain.ts";
 import type { DomainRow } from "../../src/store/domain-owners.ts";
 import type { StoredDkimKey } from "../../src/store/domains.ts";
 import type { DomainSettings } from "../domain-rpc.ts";

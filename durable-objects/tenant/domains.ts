@@ -6,7 +6,7 @@ import { newId } from "../../src/ids.ts";
 import { afterChange } from "../../src/mail/domain-belief.ts";
 import type { DkimKeyType } from "../../src/mail/domain-plan.ts";
 import { newChallenge } from "../../src/mail/domain-zone.ts";
-import type { Domain } from "../../src/operations/domain-shape.ts";
+import type { Domain } from "../../src/operations/shapes/domain.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
 import { releaseDomain, reserveDomain } from "../../src/store/domain-owners.ts";
 import type { StoredDkimKey } from "../../src/store/domains.ts";

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { canonical } from "../../src/canonical-json.ts";
 import { accepted, type Outcome, type Refusal, refused } from "../../src/errors.ts";
 import { newId, randomBytes } from "../../src/ids.ts";
-import type { ApiKey } from "../../src/operations/shapes.ts";
+import type { ApiKey } from "../../src/operations/shapes/account.ts";
 import type { Caller, Scope } from "../../src/oversight/caller.ts";
 import { isConflicting, type KeyReach, opposedScopes, whatKeyChangeGivesAway } from "../../src/oversight/key-powers.ts";
 import { recordKey } from "../../src/store/tenant-projection.ts";

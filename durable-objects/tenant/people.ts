@@ -6,7 +6,7 @@ import {
   accountLoosening,
   changedSettings,
 } from "../../src/operations/account-settings.ts";
-import type { Account } from "../../src/operations/shapes.ts";
+import type { Account } from "../../src/operations/shapes/account.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
 import { recordPeople } from "../../src/store/people.ts";
 import { countMailboxes, recordTenant } from "../../src/store/tenant-projection.ts";

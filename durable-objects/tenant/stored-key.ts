@@ -1,4 +1,4 @@
-import type { ApiKey } from "../../src/operations/shapes.ts";
+import type { ApiKey } from "../../src/operations/shapes/account.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
 
 /** A key as the object keeps it. */

@@ -9,7 +9,7 @@ import {
   type Suppressed,
   type SuppressionReason,
 } from "../../src/mail/suppression.ts";
-import type { Suppression } from "../../src/operations/shapes.ts";
+import type { Suppression } from "../../src/operations/shapes/recipient-lists.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
 import { recordSuppression } from "../../src/store/suppressions.ts";
 import { SYSTEM } from "../ledger.ts";

@@ -1,4 +1,4 @@
-import type { IntelligenceView } from "../operations/shapes.ts";
+import type { IntelligenceView } from "../operations/shapes/domain-intelligence.ts";
 import type { DomainFacts, DomainIntelligence } from "./domain-facts.ts";
 import { ageInDays, type DomainQuestion, judgeDomains } from "./domain-signals.ts";
 import { type Risk, riskFrom } from "./risk.ts";

@@ -1,5 +1,5 @@
 import type { DecisionItem, MessageItem, RequestItem, TemplateItem } from "../../durable-objects/mailbox-rpc.ts";
-import type { PendingKind } from "../operations/shapes.ts";
+import type { PendingKind } from "../operations/shapes/pending.ts";
 import { shorten } from "../pages/misleading/warning.ts";
 import { fieldInWords, operationInWords, valueInWords } from "../pages/operation-words.ts";
 import { recordFacts, recordTime } from "../pages/record-words.ts";

@@ -1,4 +1,4 @@
-import type { MailboxRecord } from "../operations/shapes.ts";
+import type { MailboxRecord } from "../operations/shapes/mailbox.ts";
 import type { Mode } from "../oversight/modes.ts";
 import { recordFacts, recordTime } from "../pages/record-words.ts";
 import { count, MODE_WORDS, timeInWords } from "../pages/words.ts";

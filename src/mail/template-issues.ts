@@ -1,5 +1,5 @@
 import type { Issue } from "../errors.ts";
-import type { TemplateVariable } from "../operations/shapes.ts";
+import type { TemplateVariable } from "../operations/shapes/template.ts";
 import {
   fillSource,
   type Place,

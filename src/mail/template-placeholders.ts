@@ -1,4 +1,4 @@
-import type { TemplateVariable } from "../operations/shapes.ts";
+import type { TemplateVariable } from "../operations/shapes/template.ts";
 import { renderMarkdown } from "./markdown.ts";
 
 /** Placeholders, `{{name}}`, in a template's subject and markdown, and where they stand once it is rendered. */

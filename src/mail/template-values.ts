@@ -1,5 +1,5 @@
 import { type ErrorCode, type Issue, Refused } from "../errors.ts";
-import type { TemplateVariable } from "../operations/shapes.ts";
+import type { TemplateVariable } from "../operations/shapes/template.ts";
 import { parseAddresses } from "./address.ts";
 
 /** What may be put in a template's placeholders: each value by its type, as text that acts on nothing around it. */

@@ -8,7 +8,7 @@ import { callTenant } from "../store/mailbox-client.ts";
 import { approvalCode, octets } from "./fields.ts";
 import { defineOperation } from "./operation.ts";
 import { pendingApprovalShape, withApproval } from "./operator-approval.ts";
-import { accountShape } from "./shapes.ts";
+import { accountShape } from "./shapes/account.ts";
 
 export const getAccount = defineOperation({
   name: "get_account",

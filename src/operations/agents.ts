@@ -6,7 +6,7 @@ import { callTenant } from "../store/mailbox-client.ts";
 import { agentId, cursor, headerText, knownAgentId, limit, modelId, modelProvider } from "./fields.ts";
 import { defineOperation } from "./operation.ts";
 import { foreignCursor } from "./page-cursor.ts";
-import { agentShape } from "./shapes.ts";
+import { agentShape } from "./shapes/account.ts";
 
 /** Registered agents: the model behind a name, and the keys that act under it where nobody names an agent. */
 

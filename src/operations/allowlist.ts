@@ -7,7 +7,7 @@ import { defineOperation } from "./operation.ts";
 import { pendingApprovalShape, withApproval } from "./operator-approval.ts";
 import { foreignCursor } from "./page-cursor.ts";
 import { findMailbox, mailboxNames, mailboxOf } from "./references.ts";
-import { allowlistEntryShape } from "./shapes.ts";
+import { allowlistEntryShape } from "./shapes/recipient-lists.ts";
 
 /** Recipients whom a human has approved beforehand: the one exception from what a mode holds. */
 

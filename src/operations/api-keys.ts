@@ -11,7 +11,8 @@ import { defineOperation, type OperationContext } from "./operation.ts";
 import { operatorApproval, pendingApprovalShape, withApproval } from "./operator-approval.ts";
 import { foreignCursor } from "./page-cursor.ts";
 import { ownMailboxId } from "./references.ts";
-import { apiKeyShape, scopeSchema } from "./shapes.ts";
+import { apiKeyShape } from "./shapes/account.ts";
+import { scopeSchema } from "./shapes/values.ts";
 
 /** What a key's name may be; it is shown to the operator. */
 export const keyName = headerText(100, 1);

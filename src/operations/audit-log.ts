@@ -13,7 +13,7 @@ import { agreed, cursor, instant, knownAgentId, limit } from "./fields.ts";
 import { defineOperation, type OperationContext } from "./operation.ts";
 import { foreignCursor } from "./page-cursor.ts";
 import { mailboxNames } from "./references.ts";
-import { timestamp } from "./shapes.ts";
+import { timestamp } from "./shapes/values.ts";
 
 /** An entry of FORMATS.md §6 with its hash and opened fields, and some of its members again under the names that clients read. */
 const entryShape = z.looseObject({

@@ -2,7 +2,7 @@ import { brokenDomain } from "../mail/domain-words.ts";
 import { findDomainOwner } from "../store/domain-owners.ts";
 import { ownDomainOf } from "../store/identity-directory.ts";
 import type { OperationContext } from "./operation.ts";
-import type { SendAnswer } from "./shapes.ts";
+import type { SendAnswer } from "./shapes/sending.ts";
 
 /**
  * Says with what a send answered that its domain is broken. Mail from the deployment's own domain costs no look-up.

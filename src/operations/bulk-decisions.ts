@@ -10,7 +10,7 @@ import { cursor, flag, instant, knownAgentId, wholeNumber } from "./fields.ts";
 import { defineOperation, type OperationContext } from "./operation.ts";
 import { foreignCursor } from "./page-cursor.ts";
 import { routeMailbox } from "./references.ts";
-import { PENDING_KINDS, type PendingItem } from "./shapes.ts";
+import { PENDING_KINDS, type PendingItem } from "./shapes/pending.ts";
 
 /** Decides many items with an oversight key: each is a decision of its own, with its own entry, refused or taken by itself. */
 

@@ -8,7 +8,8 @@ import { callMailbox, routingOrNotFound } from "../store/mailbox-client.ts";
 import { agreed } from "./fields.ts";
 import { defineOperation, type OperationContext } from "./operation.ts";
 import { findMailbox, mailboxNames } from "./references.ts";
-import { domainReportShape, type Mailbox } from "./shapes.ts";
+import { domainReportShape } from "./shapes/domain-intelligence.ts";
+import type { Mailbox } from "./shapes/mailbox.ts";
 
 /** A look-up at a name that the caller chose. It tells others that name, so it has the effect of a send. */
 

@@ -14,11 +14,11 @@ import { newDkimKeys } from "../store/domains.ts";
 import { ownDomainOf } from "../store/identity-directory.ts";
 import { callTenant, notFound } from "../store/mailbox-client.ts";
 import { peopleAtDomain } from "../store/people.ts";
-import { checksShape, DOMAIN_STATUSES, type Domain, domainShape, recordFindingShape } from "./domain-shape.ts";
 import { approvalCode, cursor, flag, limit } from "./fields.ts";
 import { type Answer, defineOperation, type OperationContext } from "./operation.ts";
 import { operatorApproval, type PendingApproval, pendingApprovalShape } from "./operator-approval.ts";
 import { foreignCursor } from "./page-cursor.ts";
+import { checksShape, DOMAIN_STATUSES, type Domain, domainShape, recordFindingShape } from "./shapes/domain.ts";
 
 /** The tenant's own domains: what to publish, whether it is there, and the keys that sign. */
 

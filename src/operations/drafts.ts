@@ -21,7 +21,7 @@ import {
 import { defineOperation, type OperationContext } from "./operation.ts";
 import { foreignCursor } from "./page-cursor.ts";
 import { findEmail, findMailbox, mailboxNames, mailboxOf, type Names } from "./references.ts";
-import { type Draft, draftShape, sendAnswerShape } from "./shapes.ts";
+import { type Draft, draftShape, sendAnswerShape } from "./shapes/sending.ts";
 import { withStoredFiles } from "./stored-files.ts";
 import { renderContent } from "./submission.ts";
 

@@ -4,7 +4,7 @@ import { readRecord } from "../store/email-record.ts";
 import { checkpointShape } from "./audit-checkpoints.ts";
 import { defineOperation } from "./operation.ts";
 import { emailNames, emailOf, findEmail } from "./references.ts";
-import { timestamp } from "./shapes.ts";
+import { timestamp } from "./shapes/values.ts";
 
 /** One message's whole story, as its audit entries tell it. */
 

@@ -7,7 +7,7 @@ import { callMailbox, notFound, routingOrNotFound } from "../store/mailbox-clien
 import { cursor, flag, instant, limit, tagsForm, wholeNumber } from "./fields.ts";
 import { defineOperation, type OperationContext } from "./operation.ts";
 import { emailNames, emailOf, findEmail, findMailbox, mailboxNames, mailboxOf } from "./references.ts";
-import { type Email, emailShape, emailSummaryShape } from "./shapes.ts";
+import { type Email, emailShape, emailSummaryShape } from "./shapes/email.ts";
 import { formedTags } from "./tags-form.ts";
 
 const STATUSES = [...new Set<Status>([...OUTBOUND_STATUSES, ...INBOUND_STATUSES])] as [Status, ...Status[]];

@@ -6,7 +6,7 @@ import { approvalCode } from "./fields.ts";
 import { defineOperation } from "./operation.ts";
 import { pendingApprovalShape, withApproval } from "./operator-approval.ts";
 import { emailNames, emailOf, findEmail } from "./references.ts";
-import { timestamp } from "./shapes.ts";
+import { timestamp } from "./shapes/values.ts";
 
 /** Erasing a message, or a person from the whole account (docs/erasure.md). A human confirms each with the operator's code. */
 

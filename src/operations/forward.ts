@@ -3,7 +3,7 @@ import { addresses, someAddresses } from "./fields.ts";
 import { bodyFields, bodyIfAny, messageFields } from "./message-in.ts";
 import { defineOperation } from "./operation.ts";
 import { emailNames, emailOf, findEmail } from "./references.ts";
-import { dryRunShape, sendAnswerShape } from "./shapes.ts";
+import { dryRunShape, sendAnswerShape } from "./shapes/sending.ts";
 import { submitMessage } from "./submission.ts";
 
 const { reply_to: _reply, attachments: _files, ...sentFields } = messageFields;

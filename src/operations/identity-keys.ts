@@ -12,7 +12,8 @@ import { callTenant, notFound } from "../store/mailbox-client.ts";
 import { approvalCode, flag } from "./fields.ts";
 import { type Answer, defineOperation, type OperationContext } from "./operation.ts";
 import { operatorApproval, type PendingApproval, pendingApprovalShape } from "./operator-approval.ts";
-import { dnsRecordShape, timestamp } from "./shapes.ts";
+import { dnsRecordShape } from "./shapes/domain.ts";
+import { timestamp } from "./shapes/values.ts";
 
 /** The tenant's identity keys, as anyone may have them, and their rotation (FORMATS.md §3). */
 

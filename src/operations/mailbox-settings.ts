@@ -12,7 +12,8 @@ import { parseRecipientPattern } from "../oversight/recipient-patterns.ts";
 import { contradictions, type DecidingSettings } from "../oversight/settings-loosening.ts";
 import { approversIn, readApprovers, readDelegations } from "./approvers.ts";
 import { addresses, flag, headerText, octets, oneTagKey, wholeNumber } from "./fields.ts";
-import { modeSchema, NOTIFY_RHYTHMS } from "./shapes.ts";
+import { NOTIFY_RHYTHMS } from "./shapes/mailbox.ts";
+import { modeSchema } from "./shapes/values.ts";
 
 /** The settings of a mailbox as they come in, for create_mailbox, update_mailbox and the set-up. */
 

@@ -27,7 +27,7 @@ import {
 import { foreignCursor } from "./page-cursor.ts";
 import { confirmPeople, reservePeople, unconfirmedOf } from "./people.ts";
 import { findMailbox, mailboxNames, mailboxOf } from "./references.ts";
-import { type Mailbox, mailboxShape } from "./shapes.ts";
+import { type Mailbox, mailboxShape } from "./shapes/mailbox.ts";
 
 const createIn = z
   .strictObject({

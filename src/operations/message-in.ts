@@ -10,7 +10,7 @@ import { reduceHtml } from "../mail/safe-html.ts";
 import { MAX_RECIPIENTS } from "../oversight/limits.ts";
 import { attachmentsIn } from "./attachments-in.ts";
 import { addresses, agentId, flag, headerText, metadata, modelId, modelProvider, octets, tags } from "./fields.ts";
-import { modeSchema } from "./shapes.ts";
+import { modeSchema } from "./shapes/values.ts";
 
 /** A message as an agent writes it: what send_email, reply_email and drafts have in common. */
 

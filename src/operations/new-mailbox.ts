@@ -13,7 +13,7 @@ import { findReservation, reserveMailbox } from "../store/directory.ts";
 import { ownDomainOf } from "../store/identity-directory.ts";
 import { callTenant, mailboxObject } from "../store/mailbox-client.ts";
 import { isPersonsAddress } from "../store/people.ts";
-import type { Mailbox } from "./shapes.ts";
+import type { Mailbox } from "./shapes/mailbox.ts";
 
 /** Making a mailbox: the address is reserved in D1, then the object is made. */
 

@@ -7,7 +7,7 @@ import { agreed, cursor, limit, tagsForm } from "./fields.ts";
 import { defineOperation, type OperationContext } from "./operation.ts";
 import { foreignCursor } from "./page-cursor.ts";
 import { emailNames, emailOf, findEmail, sameForm } from "./references.ts";
-import { decisionShape, type PendingItem, pendingShape } from "./shapes.ts";
+import { decisionShape, type PendingItem, pendingShape } from "./shapes/pending.ts";
 import { formedTags } from "./tags-form.ts";
 
 /** How many items, bodies and all, are asked of the objects at a time; an RPC carries at most 32 MiB. */

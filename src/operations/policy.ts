@@ -5,7 +5,7 @@ import { defineOperation } from "./operation.ts";
 import { pendingApprovalShape, withApproval } from "./operator-approval.ts";
 import { policyIn, policyShape } from "./policy-fields.ts";
 import { findMailbox, mailboxNames, mailboxOf } from "./references.ts";
-import { mailboxRecordShape } from "./shapes.ts";
+import { mailboxRecordShape } from "./shapes/mailbox.ts";
 
 /** A mailbox's rules, and what it did under them. */
 

@@ -5,7 +5,7 @@ import { addresses, someAddresses } from "./fields.ts";
 import { bodyFields, bodyIfAny, readRecipients, refuseTooLarge, renderBody, sendAt, subject } from "./message-in.ts";
 import { defineOperation } from "./operation.ts";
 import { emailNames, emailOf, findEmail } from "./references.ts";
-import { sendAnswerShape } from "./shapes.ts";
+import { sendAnswerShape } from "./shapes/sending.ts";
 
 const changes = {
   send_at: sendAt.nullable().optional().describe("null: at once"),

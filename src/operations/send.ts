@@ -4,7 +4,8 @@ import { flag, someAddresses, tagsForm } from "./fields.ts";
 import { contentFields, messageFields, sendAt, withContent } from "./message-in.ts";
 import { defineOperation } from "./operation.ts";
 import { emailNames, emailOf, findEmail, routeMailbox, senderNames, senderOf } from "./references.ts";
-import { dryRunShape, emailSummaryShape, sendAnswerShape } from "./shapes.ts";
+import { emailSummaryShape } from "./shapes/email.ts";
+import { dryRunShape, sendAnswerShape } from "./shapes/sending.ts";
 import { submitMessage } from "./submission.ts";
 import { formedTags } from "./tags-form.ts";
 

@@ -17,7 +17,8 @@ import { agentId, flag, headerText } from "./fields.ts";
 import { mailboxSettingsIn, readMailboxAddress, readSettings, refuseContradictions } from "./mailbox-settings.ts";
 import { defaultPlan, type MailboxPlan, makeMailbox, refuseTaken } from "./new-mailbox.ts";
 import { confirmPeople, personAddress, reservePeople } from "./people.ts";
-import type { Account, Mailbox } from "./shapes.ts";
+import type { Account } from "./shapes/account.ts";
+import type { Mailbox } from "./shapes/mailbox.ts";
 
 /** Making a tenant. The person who runs the deployment does it, so nothing here waits for anyone's code. */
 

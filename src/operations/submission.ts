@@ -18,7 +18,7 @@ import {
   renderBody,
 } from "./message-in.ts";
 import type { Answer, OperationContext } from "./operation.ts";
-import type { DryRun, SendAnswer } from "./shapes.ts";
+import type { DryRun, SendAnswer } from "./shapes/sending.ts";
 import { withStoredFiles } from "./stored-files.ts";
 
 /** A parsed send or reply. */

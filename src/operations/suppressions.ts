@@ -7,7 +7,7 @@ import { approvalCode, cursor, limit } from "./fields.ts";
 import { defineOperation } from "./operation.ts";
 import { pendingApprovalShape, withApproval } from "./operator-approval.ts";
 import { foreignCursor } from "./page-cursor.ts";
-import { suppressionShape } from "./shapes.ts";
+import { suppressionShape } from "./shapes/recipient-lists.ts";
 
 /** The suppression list: whom no mailbox of the account writes to. */
 

@@ -1,4 +1,4 @@
-import type { EmailSummary } from "./shapes.ts";
+import type { EmailSummary } from "./shapes/email.ts";
 
 /** How an answer gives tags: as a map, or, with `?tags=list`, as a list of keys. */
 type TagsForm = "map" | "list";

@@ -12,7 +12,7 @@ import { MAX_BODY_OCTETS, MAX_SUBJECT_CHARACTERS } from "./message-in.ts";
 import { defineOperation, type OperationContext } from "./operation.ts";
 import { foreignCursor } from "./page-cursor.ts";
 import { findMailbox, mailboxNames } from "./references.ts";
-import { TEMPLATE_VARIABLE_TYPES, type Template, templateShape } from "./shapes.ts";
+import { TEMPLATE_VARIABLE_TYPES, type Template, templateShape } from "./shapes/template.ts";
 
 const MAX_NAME_CHARACTERS = 100;
 const MAX_VARIABLES = 50;

@@ -7,7 +7,8 @@ import { agreed, octets } from "./fields.ts";
 import { defineOperation } from "./operation.ts";
 import { forCaller } from "./operator-approval.ts";
 import { findMailbox, mailboxNames, mailboxOf } from "./references.ts";
-import { mailboxRecordShape, mailboxShape, modeSchema } from "./shapes.ts";
+import { mailboxRecordShape, mailboxShape } from "./shapes/mailbox.ts";
+import { modeSchema } from "./shapes/values.ts";
 
 /** The trust ladder: an agent asks for a looser mode, the operator is mailed a code, and whoever brings it gets the mode. */
 

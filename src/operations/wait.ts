@@ -4,7 +4,7 @@ import { arrivalFilters, inboxQuery } from "./emails.ts";
 import { flag, limit, tagsForm, wholeNumber } from "./fields.ts";
 import { defineOperation } from "./operation.ts";
 import { findMailbox, mailboxNames, mailboxOf } from "./references.ts";
-import { emailSummaryShape } from "./shapes.ts";
+import { emailSummaryShape } from "./shapes/email.ts";
 import { formedTags } from "./tags-form.ts";
 
 /** Seconds. Below the minute after which proxies on the way give an idle connection up. */

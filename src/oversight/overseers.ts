@@ -1,4 +1,4 @@
-import type { Mailbox } from "../operations/shapes.ts";
+import type { Mailbox } from "../operations/shapes/mailbox.ts";
 
 /** Who oversees a mailbox, as its settings name them. Pure. */
 

@@ -1,5 +1,5 @@
 import { domainOf } from "../mail/address.ts";
-import type { PendingKind } from "../operations/shapes.ts";
+import type { PendingKind } from "../operations/shapes/pending.ts";
 
 /** Which of what waits is meant, for the console's queue and for decisions on many. Pure. */
 

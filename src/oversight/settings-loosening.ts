@@ -4,7 +4,7 @@ import type { Issue } from "../errors.ts";
 import { DMARC_FAIL_ACTIONS, type DmarcFailAction } from "../mail/dmarc-action.ts";
 import { ruleInWords } from "../mail/forward-rules.ts";
 import { isSameMailbox } from "../mail/forwarded-message.ts";
-import { type Mailbox, NOTIFY_RHYTHMS } from "../operations/shapes.ts";
+import { type Mailbox, NOTIFY_RHYTHMS } from "../operations/shapes/mailbox.ts";
 import { type Delegation, isSamePerson } from "./approvals.ts";
 import { isShortened, retentionInWords } from "./content-retention.ts";
 import { isLooser } from "./modes.ts";

@@ -1,4 +1,4 @@
-import type { IntelligenceView } from "../operations/shapes.ts";
+import type { IntelligenceView } from "../operations/shapes/domain-intelligence.ts";
 
 /** What was looked up of a domain, in words for people. */
 

@@ -1,6 +1,6 @@
 import type { Child, FC } from "hono/jsx";
 import type { LinkOutcome } from "../../durable-objects/mailbox-rpc.ts";
-import type { PendingKind } from "../operations/shapes.ts";
+import type { PendingKind } from "../operations/shapes/pending.ts";
 import { KIND_WORDS } from "./decision/kinds.ts";
 import { Kept, type KeptWords } from "./kept.tsx";
 import { Back, type BackLink, Fact, Icon, Page, type Shape, Visible } from "./layout.tsx";

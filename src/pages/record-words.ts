@@ -1,4 +1,4 @@
-import type { MailboxRecord } from "../operations/shapes.ts";
+import type { MailboxRecord } from "../operations/shapes/mailbox.ts";
 import { count } from "./words.ts";
 
 /** What a mailbox did lately, for whoever is asked to give it more rope. */

@@ -1,5 +1,5 @@
 import type { DecisionItem, MessageItem } from "../../durable-objects/mailbox-rpc.ts";
-import type { PendingKind } from "../operations/shapes.ts";
+import type { PendingKind } from "../operations/shapes/pending.ts";
 import type { Mode } from "../oversight/modes.ts";
 import type { RequestStatus } from "../oversight/request-transitions.ts";
 import type { Status } from "../oversight/statuses.ts";

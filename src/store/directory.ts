@@ -1,7 +1,7 @@
 import { newId } from "../ids.ts";
 import { DMARC_DEFAULTS } from "../mail/dmarc-action.ts";
 import { FORWARD_DEFAULTS } from "../mail/forward-rules.ts";
-import type { Mailbox } from "../operations/shapes.ts";
+import type { Mailbox } from "../operations/shapes/mailbox.ts";
 import { type Caller, SCOPES, type Scope } from "../oversight/caller.ts";
 import { KEEPING_DEFAULTS } from "../oversight/content-retention.ts";
 import type { StoredDkimKey } from "./domains.ts";

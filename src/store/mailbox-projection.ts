@@ -1,4 +1,4 @@
-import type { Mailbox } from "../operations/shapes.ts";
+import type { Mailbox } from "../operations/shapes/mailbox.ts";
 
 /** Brings a mailbox's settings to D1. An older version never overwrites a newer one; the address was reserved before. */
 export async function projectMailbox(db: D1Database, mailbox: Mailbox, version: number): Promise<void> {

@@ -1,5 +1,5 @@
 import { type RoutingNumber, routingNumberOf } from "../ids.ts";
-import type { Template } from "../operations/shapes.ts";
+import type { Template } from "../operations/shapes/template.ts";
 import type { Caller } from "../oversight/caller.ts";
 
 /** D1's index of templates, across mailboxes. The mailbox object is the authority. */

@@ -1,4 +1,4 @@
-import type { Agent, ApiKey } from "../operations/shapes.ts";
+import type { Agent, ApiKey } from "../operations/shapes/account.ts";
 
 /** What tenant objects bring to D1 for look-ups across them. */
 

@@ -10,7 +10,7 @@ import { mailTo } from "../../dev/outbox.ts";
 import { until } from "../../dev/until.ts";
 import { type RunningWorld, startWorld } from "../../dev/world.ts";
 import { pageHeaders } from "../../src/doors/approve/headers.ts";
-import type { SendAnswer } from "../../src/operations/shapes.ts";
+import type { SendAnswer } from "../../src/operations/shapes/sending.ts";
 import { killAll } from "../e2e/processes.ts";
 import { DESK, expectUsable, follow, keepPictures, launchChromium, PHONE, withPage } from "../support/chromium.ts";
 import { PAGES } from "../support/console-pages.tsx";

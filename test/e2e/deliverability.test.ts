@@ -14,8 +14,10 @@ import { type World, worldPaths } from "../../dev/world-files.ts";
 import { sealArc } from "../../src/mail/arc-seal.ts";
 import { authenticateMessage } from "../../src/mail/authenticate.ts";
 import { dnsOverHttps } from "../../src/mail/dns-over-https.ts";
-import type { Domain } from "../../src/operations/domain-shape.ts";
-import type { Email, EmailSummary, Mailbox, SendAnswer } from "../../src/operations/shapes.ts";
+import type { Domain } from "../../src/operations/shapes/domain.ts";
+import type { Email, EmailSummary } from "../../src/operations/shapes/email.ts";
+import type { Mailbox } from "../../src/operations/shapes/mailbox.ts";
+import type { SendAnswer } from "../../src/operations/shapes/sending.ts";
 import { block, dsn } from "../support/bounces.ts";
 
 /** The story of a domain: from nothing to aligned, what leaves from it, what is passed on, and what comes back. */

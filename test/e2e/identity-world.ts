@@ -8,7 +8,8 @@ import { type KeptMail, mailTo } from "../../dev/outbox.ts";
 import { until } from "../../dev/until.ts";
 import { type RunningWorld, startWorld, type WorldOptions } from "../../dev/world.ts";
 import type { World } from "../../dev/world-files.ts";
-import type { Email, EmailSummary, Mailbox } from "../../src/operations/shapes.ts";
+import type { Email, EmailSummary } from "../../src/operations/shapes/email.ts";
+import type { Mailbox } from "../../src/operations/shapes/mailbox.ts";
 import type { Mode } from "../../src/oversight/modes.ts";
 import { SmtpDialogue } from "./smtp-dialogue.ts";
 

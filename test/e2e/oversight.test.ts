@@ -9,7 +9,10 @@ import { CUSTOMER_DOMAIN } from "../../dev/senders.ts";
 import { until } from "../../dev/until.ts";
 import { type RunningWorld, startWorld } from "../../dev/world.ts";
 import type { World } from "../../dev/world-files.ts";
-import type { Email, EmailSummary, Mailbox, PendingItem, Template } from "../../src/operations/shapes.ts";
+import type { Email, EmailSummary } from "../../src/operations/shapes/email.ts";
+import type { Mailbox } from "../../src/operations/shapes/mailbox.ts";
+import type { PendingItem } from "../../src/operations/shapes/pending.ts";
+import type { Template } from "../../src/operations/shapes/template.ts";
 import type { Mode } from "../../src/oversight/modes.ts";
 import { SmtpDialogue } from "./smtp-dialogue.ts";
 

@@ -7,7 +7,7 @@ import { auditLogOf } from "../../dev/audit-log.ts";
 import { multimailVerify } from "../../dev/multimail-command.ts";
 import { CUSTOMER_DOMAIN } from "../../dev/senders.ts";
 import { until } from "../../dev/until.ts";
-import type { Email, EmailSummary } from "../../src/operations/shapes.ts";
+import type { Email, EmailSummary } from "../../src/operations/shapes/email.ts";
 import type { Mode } from "../../src/oversight/modes.ts";
 import { testAuthority } from "../support/test-authority.ts";
 import { reasonsOf } from "./identity-world.ts";

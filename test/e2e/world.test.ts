@@ -12,7 +12,7 @@ import { findWorld, type World } from "../../dev/world-files.ts";
 import type { KeyDocument } from "../../src/identity/keys.ts";
 import { readIdentityTxtRecord } from "../../src/identity/txt-record.ts";
 import { dnsOverHttps } from "../../src/mail/dns-over-https.ts";
-import type { Email, EmailSummary } from "../../src/operations/shapes.ts";
+import type { Email, EmailSummary } from "../../src/operations/shapes/email.ts";
 import { MODES, type Mode } from "../../src/oversight/modes.ts";
 import { killAll, listens, run, whileRunning } from "./processes.ts";
 import { SmtpDialogue } from "./smtp-dialogue.ts";

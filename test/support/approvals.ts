@@ -2,7 +2,7 @@ import { env } from "cloudflare:workers";
 import PostalMime from "postal-mime";
 import type { MessageItem } from "../../durable-objects/mailbox-rpc.ts";
 import { unwrap } from "../../src/errors.ts";
-import type { Mailbox } from "../../src/operations/shapes.ts";
+import type { Mailbox } from "../../src/operations/shapes/mailbox.ts";
 import { findDecisionTokens, hashDecisionToken } from "../../src/oversight/decision-links.ts";
 import { makeMailbox, runAlarm, submission, type TestMailbox } from "./mailbox-harness.ts";
 import { receivedFor } from "./received-mail.ts";

@@ -1,6 +1,6 @@
 import { env } from "cloudflare:workers";
 import { expect } from "vitest";
-import type { Decision, PendingItem } from "../../src/operations/shapes.ts";
+import type { Decision, PendingItem } from "../../src/operations/shapes/pending.ts";
 import { call, keyOf, type TestTenant } from "./door-harness.ts";
 import { caller, type TestMailbox } from "./mailbox-harness.ts";
 

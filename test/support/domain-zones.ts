@@ -1,7 +1,7 @@
 import { env } from "cloudflare:workers";
 import { unwrap } from "../../src/errors.ts";
 import type { DkimKeyType } from "../../src/mail/domain-plan.ts";
-import type { Domain } from "../../src/operations/domain-shape.ts";
+import type { Domain } from "../../src/operations/shapes/domain.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
 import { newDkimKeys } from "../../src/store/domains.ts";
 import { type Answer, call, keyOf, type TestTenant } from "./door-harness.ts";

@@ -3,7 +3,7 @@ import { env } from "cloudflare:workers";
 import { createApp } from "../../src/doors/app.ts";
 import type { Env } from "../../src/env.ts";
 import type { SetupAnswer } from "../../src/operations/setup.ts";
-import type { Mailbox } from "../../src/operations/shapes.ts";
+import type { Mailbox } from "../../src/operations/shapes/mailbox.ts";
 import type { Scope } from "../../src/oversight/caller.ts";
 
 /** The worker's HTTP side with a clock that tests can move, and a tenant made through its own set-up door. */

@@ -1,5 +1,5 @@
 import { env } from "cloudflare:workers";
-import type { Mailbox } from "../../src/operations/shapes.ts";
+import type { Mailbox } from "../../src/operations/shapes/mailbox.ts";
 import type { TestTenant } from "./door-harness.ts";
 import { formsOf } from "./everything-stored.ts";
 import { caller, inObject, type TestMailbox } from "./mailbox-harness.ts";

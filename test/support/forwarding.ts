@@ -6,7 +6,7 @@ import { sealArc } from "../../src/mail/arc-seal.ts";
 import { authenticateMessage } from "../../src/mail/authenticate.ts";
 import { type DkimSigningKey, signDkim } from "../../src/mail/dkim-sign.ts";
 import { dnsOverHttps } from "../../src/mail/dns-over-https.ts";
-import type { EmailSummary } from "../../src/operations/shapes.ts";
+import type { EmailSummary } from "../../src/operations/shapes/email.ts";
 import { signingKeysOf } from "../../src/store/domains.ts";
 import { setZones } from "./domain-zones.ts";
 import { EVERYTHING, type TestMailbox } from "./mailbox-harness.ts";

@@ -2,7 +2,8 @@ import { env } from "cloudflare:workers";
 import { expect } from "vitest";
 import type { ReceivedMessage } from "../../src/mail/message.ts";
 import type { Operation } from "../../src/operations/operation.ts";
-import type { Decision, PendingItem, SendAnswer } from "../../src/operations/shapes.ts";
+import type { Decision, PendingItem } from "../../src/operations/shapes/pending.ts";
+import type { SendAnswer } from "../../src/operations/shapes/sending.ts";
 import {
   type Answer,
   type CallOptions,

@@ -1,7 +1,7 @@
 import { env } from "cloudflare:workers";
 import { unwrap } from "../../src/errors.ts";
 import { newId } from "../../src/ids.ts";
-import type { Mailbox } from "../../src/operations/shapes.ts";
+import type { Mailbox } from "../../src/operations/shapes/mailbox.ts";
 import { newDkimKeys } from "../../src/store/domains.ts";
 import { caller } from "./mailbox-harness.ts";
 import type { Things } from "./operation-samples.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { DecisionItem, LinkOutcome, RequestItem, TemplateItem } from "../../durable-objects/mailbox-rpc.ts";
-import { PENDING_KINDS } from "../../src/operations/shapes.ts";
+import { PENDING_KINDS } from "../../src/operations/shapes/pending.ts";
 import { REQUEST_STATUSES } from "../../src/oversight/request-transitions.ts";
 import { INBOUND_STATUSES, OUTBOUND_STATUSES } from "../../src/oversight/statuses.ts";
 import { DecisionPage, type DecisionPageProps } from "../../src/pages/decision.tsx";

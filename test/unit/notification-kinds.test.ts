@@ -13,7 +13,7 @@ import {
   type SignIn,
   signInMail,
 } from "../../src/mail/notification.ts";
-import { PENDING_KINDS } from "../../src/operations/shapes.ts";
+import { PENDING_KINDS } from "../../src/operations/shapes/pending.ts";
 import { decisionLink } from "../../src/oversight/decision-links.ts";
 import {
   attachment,

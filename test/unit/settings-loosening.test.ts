@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { MailboxChange } from "../../durable-objects/mailbox-rpc.ts";
 import { defaultPlan } from "../../src/operations/new-mailbox.ts";
-import type { Mailbox } from "../../src/operations/shapes.ts";
+import type { Mailbox } from "../../src/operations/shapes/mailbox.ts";
 import { contradictions, whatSettingsLoosen } from "../../src/oversight/settings-loosening.ts";
 
 const [ana, ben, eve] = ["ana@people.example", "ben@people.example", "eve@people.example"];

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { MAX_PLACEHOLDERS, templateIssues } from "../../src/mail/template-issues.ts";
 import type { TemplateSource } from "../../src/mail/template-placeholders.ts";
-import type { TemplateVariable } from "../../src/operations/shapes.ts";
+import type { TemplateVariable } from "../../src/operations/shapes/template.ts";
 
 function variable(name: string, change: Partial<TemplateVariable> = {}): TemplateVariable {
   return { name, type: "text", required: true, max_length: 100, ...change };

@@ -7,7 +7,7 @@ import { reduceHtml } from "../../src/mail/safe-html.ts";
 import { renderTemplate } from "../../src/mail/template.ts";
 import { templateIssues } from "../../src/mail/template-issues.ts";
 import type { TemplateSource } from "../../src/mail/template-placeholders.ts";
-import type { TemplateVariable } from "../../src/operations/shapes.ts";
+import type { TemplateVariable } from "../../src/operations/shapes/template.ts";
 
 function variable(name: string, change: Partial<TemplateVariable> = {}): TemplateVariable {
   return { name, type: "text", required: true, max_length: 10_000, ...change };

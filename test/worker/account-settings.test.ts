@@ -1,6 +1,6 @@
 import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
-import type { Account } from "../../src/operations/shapes.ts";
+import type { Account } from "../../src/operations/shapes/account.ts";
 import { runTenant } from "../support/console-client.ts";
 import { call, keyOf, localPart, makeTenant, type TestTenant } from "../support/door-harness.ts";
 import { lastCode, withCode } from "../support/operator-codes.ts";

@@ -4,7 +4,10 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { decisionItem } from "../../durable-objects/mailbox/views.ts";
 import { MailboxObject } from "../../durable-objects/mailbox.ts";
 import { REMEMBERED_MS } from "../../src/doors/authentication.ts";
-import type { Agent, ApiKey, Draft, Email, PendingItem, SendAnswer } from "../../src/operations/shapes.ts";
+import type { Agent, ApiKey } from "../../src/operations/shapes/account.ts";
+import type { Email } from "../../src/operations/shapes/email.ts";
+import type { PendingItem } from "../../src/operations/shapes/pending.ts";
+import type { Draft, SendAnswer } from "../../src/operations/shapes/sending.ts";
 import {
   type Answer,
   advanceDoors,

@@ -2,7 +2,7 @@ import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, test } from "vitest";
 import { TenantObject } from "../../durable-objects/tenant.ts";
-import type { Agent, ApiKey } from "../../src/operations/shapes.ts";
+import type { Agent, ApiKey } from "../../src/operations/shapes/account.ts";
 import {
   type Answer,
   call,

@@ -7,7 +7,7 @@ import type { Entry } from "../../src/audit/entry.ts";
 import { unwrap } from "../../src/errors.ts";
 import type { Operation } from "../../src/operations/operation.ts";
 import { OPERATIONS } from "../../src/operations/registry.ts";
-import type { SendAnswer } from "../../src/operations/shapes.ts";
+import type { SendAnswer } from "../../src/operations/shapes/sending.ts";
 import { entriesIn } from "../support/audit-fields.ts";
 import { call, keyOf, makeTenant, request, type TestTenant } from "../support/door-harness.ts";
 import { caller, decide, EVERYTHING } from "../support/mailbox-harness.ts";

@@ -7,7 +7,7 @@ import { type SegmentEntry, segmentBytes, segmentDigest, segmentKey } from "../.
 import { readTrust } from "../../src/audit/trust.ts";
 import { type ExportVerdict, ExportVerifier } from "../../src/audit/verify-export.ts";
 import { unwrap } from "../../src/errors.ts";
-import type { SendAnswer } from "../../src/operations/shapes.ts";
+import type { SendAnswer } from "../../src/operations/shapes/sending.ts";
 import { call, keyOf, makeTenant, request, type TestTenant } from "../support/door-harness.ts";
 import { caller } from "../support/mailbox-harness.ts";
 import { takeAwayD1 } from "../support/tenant-harness.ts";

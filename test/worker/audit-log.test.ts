@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { MailboxObject } from "../../durable-objects/mailbox.ts";
 import type { Entry } from "../../src/audit/entry.ts";
 import { entryText, hashEntryText } from "../../src/audit/entry.ts";
-import type { SendAnswer } from "../../src/operations/shapes.ts";
+import type { SendAnswer } from "../../src/operations/shapes/sending.ts";
 import { call, keyOf, makeTenant, type TestTenant } from "../support/door-harness.ts";
 import { inTenant } from "../support/tenant-harness.ts";
 

@@ -4,7 +4,8 @@ import { RECORDED_REFUSALS } from "../../durable-objects/tenant/accesses.ts";
 import type { Entry } from "../../src/audit/entry.ts";
 import { REMEMBERED_MS } from "../../src/doors/authentication.ts";
 import { newId, newRoutingNumber } from "../../src/ids.ts";
-import type { ApiKey, SendAnswer } from "../../src/operations/shapes.ts";
+import type { ApiKey } from "../../src/operations/shapes/account.ts";
+import type { SendAnswer } from "../../src/operations/shapes/sending.ts";
 import { entriesIn } from "../support/audit-fields.ts";
 import {
   advanceDoors,

@@ -1,6 +1,6 @@
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, test } from "vitest";
-import type { PendingItem } from "../../src/operations/shapes.ts";
+import type { PendingItem } from "../../src/operations/shapes/pending.ts";
 import { entriesIn } from "../support/audit-fields.ts";
 import { type ConsoleBrowser, secretIn, signedIn } from "../support/console-client.ts";
 import { agentOf, held, mailboxOf, type Overseen, overseenTenant, statusOf } from "../support/console-world.ts";

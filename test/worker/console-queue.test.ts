@@ -3,7 +3,8 @@ import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { MailboxRpc } from "../../durable-objects/mailbox-rpc.ts";
 import type { Env } from "../../src/env.ts";
-import { type Decision, type Mailbox, PENDING_KINDS } from "../../src/operations/shapes.ts";
+import type { Mailbox } from "../../src/operations/shapes/mailbox.ts";
+import { type Decision, PENDING_KINDS } from "../../src/operations/shapes/pending.ts";
 import { type ConsoleBrowser, inTenant, OUR_PAGE, secretIn, signedIn } from "../support/console-client.ts";
 import {
   agentOf,

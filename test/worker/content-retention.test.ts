@@ -1,7 +1,7 @@
 import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import { unwrap } from "../../src/errors.ts";
-import type { Mailbox } from "../../src/operations/shapes.ts";
+import type { Mailbox } from "../../src/operations/shapes/mailbox.ts";
 import { call, keyOf, makeTenant, type TestTenant } from "../support/door-harness.ts";
 import { boxOf, mailOf, newest, person } from "../support/erased-person.ts";
 import { everythingStored, placesOf } from "../support/everything-stored.ts";

@@ -2,7 +2,7 @@ import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import { receiveEmail } from "../../email-workers/inbound.ts";
 import { unwrap } from "../../src/errors.ts";
-import type { Mailbox } from "../../src/operations/shapes.ts";
+import type { Mailbox } from "../../src/operations/shapes/mailbox.ts";
 import type { Mode } from "../../src/oversight/modes.ts";
 import { call, keyOf, makeTenant, type RefusalBody, type TestTenant } from "../support/door-harness.ts";
 import {

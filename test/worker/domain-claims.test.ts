@@ -1,8 +1,8 @@
 import { abortAllDurableObjects } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, test } from "vitest";
-import type { Domain } from "../../src/operations/domain-shape.ts";
-import type { Mailbox } from "../../src/operations/shapes.ts";
+import type { Domain } from "../../src/operations/shapes/domain.ts";
+import type { Mailbox } from "../../src/operations/shapes/mailbox.ts";
 import { findDomainOwner, proveDomain, reserveDomain, takeOverDomain } from "../../src/store/domain-owners.ts";
 import { signingKeysOf } from "../../src/store/domains.ts";
 import {

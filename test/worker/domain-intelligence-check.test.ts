@@ -1,6 +1,8 @@
 import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
-import type { Decision, DomainReport, Mailbox, PendingItem } from "../../src/operations/shapes.ts";
+import type { DomainReport } from "../../src/operations/shapes/domain-intelligence.ts";
+import type { Mailbox } from "../../src/operations/shapes/mailbox.ts";
+import type { Decision, PendingItem } from "../../src/operations/shapes/pending.ts";
 import { domainName } from "../support/domain-zones.ts";
 import { type Answer, call, keyOf, makeTenant, type RefusalBody, type TestTenant } from "../support/door-harness.ts";
 import { askedUnder, honestDomain } from "../support/looked-up.ts";

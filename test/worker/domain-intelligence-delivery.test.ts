@@ -1,7 +1,8 @@
 import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import { unwrap } from "../../src/errors.ts";
-import type { DomainReport, SendAnswer } from "../../src/operations/shapes.ts";
+import type { DomainReport } from "../../src/operations/shapes/domain-intelligence.ts";
+import type { SendAnswer } from "../../src/operations/shapes/sending.ts";
 import { domainName, setZones } from "../support/domain-zones.ts";
 import { askedUnder, honestDomain } from "../support/looked-up.ts";
 import {

@@ -1,6 +1,9 @@
 import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
-import type { Email, IntelligenceView, PendingItem, SendAnswer } from "../../src/operations/shapes.ts";
+import type { IntelligenceView } from "../../src/operations/shapes/domain-intelligence.ts";
+import type { Email } from "../../src/operations/shapes/email.ts";
+import type { PendingItem } from "../../src/operations/shapes/pending.ts";
+import type { SendAnswer } from "../../src/operations/shapes/sending.ts";
 import { domainName, setZones } from "../support/domain-zones.ts";
 import { call, keyOf, makeTenant, type TestTenant } from "../support/door-harness.ts";
 import { askedUnder, BLOCKLIST, honestDomain, setRegistrations } from "../support/looked-up.ts";

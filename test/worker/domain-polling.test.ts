@@ -1,7 +1,7 @@
 import { abortAllDurableObjects, evictDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, test } from "vitest";
-import type { Domain } from "../../src/operations/domain-shape.ts";
+import type { Domain } from "../../src/operations/shapes/domain.ts";
 import { findDomainOwner } from "../../src/store/domain-owners.ts";
 import { signingKeysOf } from "../../src/store/domains.ts";
 import { resealRows } from "../../src/store/resealing.ts";

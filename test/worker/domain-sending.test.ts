@@ -2,8 +2,9 @@ import { abortAllDurableObjects } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import { unwrap } from "../../src/errors.ts";
-import type { Domain } from "../../src/operations/domain-shape.ts";
-import type { Mailbox, SendAnswer } from "../../src/operations/shapes.ts";
+import type { Domain } from "../../src/operations/shapes/domain.ts";
+import type { Mailbox } from "../../src/operations/shapes/mailbox.ts";
+import type { SendAnswer } from "../../src/operations/shapes/sending.ts";
 import { newDkimKeys } from "../../src/store/domains.ts";
 import {
   alignedDomain,

@@ -1,6 +1,6 @@
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, test } from "vitest";
-import type { Domain } from "../../src/operations/domain-shape.ts";
+import type { Domain } from "../../src/operations/shapes/domain.ts";
 import { signingKeysOf } from "../../src/store/domains.ts";
 import {
   alignedDomain,

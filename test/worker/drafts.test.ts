@@ -1,7 +1,9 @@
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, test } from "vitest";
 import { unwrap } from "../../src/errors.ts";
-import type { Draft, Email, SendAnswer, Template } from "../../src/operations/shapes.ts";
+import type { Email } from "../../src/operations/shapes/email.ts";
+import type { Draft, SendAnswer } from "../../src/operations/shapes/sending.ts";
+import type { Template } from "../../src/operations/shapes/template.ts";
 import { OPEN_POLICY } from "../../src/oversight/rules/policy-type.ts";
 import { decideSeen, objectOf } from "../support/decisions.ts";
 import {

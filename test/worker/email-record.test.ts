@@ -5,7 +5,7 @@ import { entryText, hashEntryText } from "../../src/audit/entry.ts";
 import { verifyInclusion } from "../../src/audit/merkle-proof.ts";
 import { parseNote, parseVerifierKey, signedBy } from "../../src/audit/signed-note.ts";
 import { routingNumberOf } from "../../src/ids.ts";
-import type { SendAnswer } from "../../src/operations/shapes.ts";
+import type { SendAnswer } from "../../src/operations/shapes/sending.ts";
 import { type EmailRecord, readRecord } from "../../src/store/email-record.ts";
 import { signedIn } from "../support/console-client.ts";
 import { held, type Overseen, overseenTenant } from "../support/console-world.ts";

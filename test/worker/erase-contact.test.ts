@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { verifyChain } from "../../src/audit/verify.ts";
 import { unwrap } from "../../src/errors.ts";
 import { addressHash } from "../../src/mail/suppression.ts";
-import type { Mailbox } from "../../src/operations/shapes.ts";
+import type { Mailbox } from "../../src/operations/shapes/mailbox.ts";
 import { arf } from "../support/bounces.ts";
 import { call, keyOf, makeTenant, type RefusalBody, request, type TestTenant } from "../support/door-harness.ts";
 import { boxOf, mailOf, needlesOf, newest, type Person, person } from "../support/erased-person.ts";

@@ -5,7 +5,7 @@ import { backoff } from "../../durable-objects/timers.ts";
 import type { Env } from "../../src/env.ts";
 import { unwrap } from "../../src/errors.ts";
 import { bounceAddress } from "../../src/mail/bounce-address.ts";
-import type { Mailbox } from "../../src/operations/shapes.ts";
+import type { Mailbox } from "../../src/operations/shapes/mailbox.ts";
 import { newDecisionToken } from "../../src/oversight/decision-links.ts";
 import { MODES } from "../../src/oversight/modes.ts";
 import { call, keyOf, localPart, makeTenant, type RefusalBody } from "../support/door-harness.ts";

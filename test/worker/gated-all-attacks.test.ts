@@ -3,7 +3,8 @@ import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, test } from "vitest";
 import { MAX_QUESTION_OCTETS } from "../../durable-objects/mailbox/permits.ts";
 import { newId } from "../../src/ids.ts";
-import type { Email, EmailSummary, PendingItem } from "../../src/operations/shapes.ts";
+import type { Email, EmailSummary } from "../../src/operations/shapes/email.ts";
+import type { PendingItem } from "../../src/operations/shapes/pending.ts";
 import { type Answer, call, keyOf } from "../support/door-harness.ts";
 import {
   approve,

@@ -3,7 +3,9 @@ import { newId } from "../../src/ids.ts";
 import type { ReceivedMessage } from "../../src/mail/message.ts";
 import { isAskedFor } from "../../src/operations/operation.ts";
 import { OPERATIONS } from "../../src/operations/registry.ts";
-import type { Email, EmailSummary, PendingItem, Template } from "../../src/operations/shapes.ts";
+import type { Email, EmailSummary } from "../../src/operations/shapes/email.ts";
+import type { PendingItem } from "../../src/operations/shapes/pending.ts";
+import type { Template } from "../../src/operations/shapes/template.ts";
 import { call } from "../support/door-harness.ts";
 import {
   approve,

@@ -1,7 +1,8 @@
 import { abortAllDurableObjects } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, test } from "vitest";
-import type { Mailbox, SendAnswer } from "../../src/operations/shapes.ts";
+import type { Mailbox } from "../../src/operations/shapes/mailbox.ts";
+import type { SendAnswer } from "../../src/operations/shapes/sending.ts";
 import { isBrokenStub } from "../../src/store/mailbox-client.ts";
 import {
   type Answer,

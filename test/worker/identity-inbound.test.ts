@@ -10,7 +10,7 @@ import { fingerprintOf } from "../../src/identity/public-keys.ts";
 import { identityTxtRecord } from "../../src/identity/txt-record.ts";
 import { newId } from "../../src/ids.ts";
 import { composeMessage } from "../../src/mail/compose.ts";
-import type { Email } from "../../src/operations/shapes.ts";
+import type { Email } from "../../src/operations/shapes/email.ts";
 import {
   chainOf,
   EVERYTHING,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { PendingItem } from "../../src/operations/shapes.ts";
+import type { PendingItem } from "../../src/operations/shapes/pending.ts";
 import { held, type Overseen, overseenTenant } from "../support/console-world.ts";
 import { call } from "../support/door-harness.ts";
 

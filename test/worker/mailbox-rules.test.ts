@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { Submission } from "../../durable-objects/mailbox-rpc.ts";
 import { unwrap } from "../../src/errors.ts";
-import type { Mailbox, SendAnswer } from "../../src/operations/shapes.ts";
+import type { Mailbox } from "../../src/operations/shapes/mailbox.ts";
+import type { SendAnswer } from "../../src/operations/shapes/sending.ts";
 import { OPEN_POLICY, type Policy } from "../../src/oversight/rules/policy-type.ts";
 import { decidedBy, mailsTo, somebody } from "../support/approvals.ts";
 import {

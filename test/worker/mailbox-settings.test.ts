@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Mailbox } from "../../src/operations/shapes.ts";
+import type { Mailbox } from "../../src/operations/shapes/mailbox.ts";
 import {
   type Answer,
   call,

@@ -2,7 +2,7 @@ import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, test } from "vitest";
 import { createApp } from "../../src/doors/app.ts";
 import type { Env } from "../../src/env.ts";
-import type { Domain } from "../../src/operations/domain-shape.ts";
+import type { Domain } from "../../src/operations/shapes/domain.ts";
 import { alignedDomain, configure, domainName } from "../support/domain-zones.ts";
 import { call, keyOf, makeTenant, type TestTenant } from "../support/door-harness.ts";
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { ApiKey, Mailbox } from "../../src/operations/shapes.ts";
+import type { ApiKey } from "../../src/operations/shapes/account.ts";
+import type { Mailbox } from "../../src/operations/shapes/mailbox.ts";
 import {
   type Answer,
   call,

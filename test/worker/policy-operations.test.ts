@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
-import type { AllowlistEntry, MailboxRecord, SendAnswer } from "../../src/operations/shapes.ts";
+import type { MailboxRecord } from "../../src/operations/shapes/mailbox.ts";
+import type { AllowlistEntry } from "../../src/operations/shapes/recipient-lists.ts";
+import type { SendAnswer } from "../../src/operations/shapes/sending.ts";
 import { OPEN_POLICY, type Policy } from "../../src/oversight/rules/policy-type.ts";
 import { type Answer, call, keyOf, makeTenant, type RefusalBody, type TestTenant } from "../support/door-harness.ts";
 import { lastCode, withCode } from "../support/operator-codes.ts";

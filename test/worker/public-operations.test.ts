@@ -5,7 +5,7 @@ import { limitRate } from "../../src/doors/rate-limit.ts";
 import { Refused } from "../../src/errors.ts";
 import type { Operation } from "../../src/operations/operation.ts";
 import { OPERATIONS } from "../../src/operations/registry.ts";
-import type { ApiKey } from "../../src/operations/shapes.ts";
+import type { ApiKey } from "../../src/operations/shapes/account.ts";
 import { ANYONE } from "../../src/oversight/caller.ts";
 import {
   advanceDoors,

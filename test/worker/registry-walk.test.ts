@@ -5,7 +5,8 @@ import { REMEMBERED_MS } from "../../src/doors/authentication.ts";
 import { newId, newRoutingNumber } from "../../src/ids.ts";
 import type { Operation } from "../../src/operations/operation.ts";
 import { OPERATIONS } from "../../src/operations/registry.ts";
-import type { ApiKey, SendAnswer } from "../../src/operations/shapes.ts";
+import type { ApiKey } from "../../src/operations/shapes/account.ts";
+import type { SendAnswer } from "../../src/operations/shapes/sending.ts";
 import { SCOPES, type Scope } from "../../src/oversight/caller.ts";
 import {
   advanceDoors,

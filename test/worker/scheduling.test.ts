@@ -1,6 +1,8 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { unwrap } from "../../src/errors.ts";
-import type { Email, EmailSummary, PendingItem, SendAnswer } from "../../src/operations/shapes.ts";
+import type { Email, EmailSummary } from "../../src/operations/shapes/email.ts";
+import type { PendingItem } from "../../src/operations/shapes/pending.ts";
+import type { SendAnswer } from "../../src/operations/shapes/sending.ts";
 import { OPEN_POLICY } from "../../src/oversight/rules/policy-type.ts";
 import { decideSeen, objectOf } from "../support/decisions.ts";
 import {

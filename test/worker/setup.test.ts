@@ -1,6 +1,6 @@
 import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
-import type { Mailbox } from "../../src/operations/shapes.ts";
+import type { Mailbox } from "../../src/operations/shapes/mailbox.ts";
 import { signingKeysOf } from "../../src/store/domains.ts";
 import { call, localPart, type RefusalBody, setUp, storedCounts } from "../support/door-harness.ts";
 

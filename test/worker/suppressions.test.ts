@@ -3,7 +3,7 @@ import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import { backoff } from "../../durable-objects/timers.ts";
 import { unwrap } from "../../src/errors.ts";
-import type { Suppression } from "../../src/operations/shapes.ts";
+import type { Suppression } from "../../src/operations/shapes/recipient-lists.ts";
 import { call, keyOf, makeTenant, type RefusalBody, type TestTenant } from "../support/door-harness.ts";
 import { codeOf, inObject, runAlarm, submission, type TestMailbox } from "../support/mailbox-harness.ts";
 import { withCode } from "../support/operator-codes.ts";

@@ -1,7 +1,10 @@
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, test } from "vitest";
 import { unwrap } from "../../src/errors.ts";
-import type { Email, PendingItem, SendAnswer, Template } from "../../src/operations/shapes.ts";
+import type { Email } from "../../src/operations/shapes/email.ts";
+import type { PendingItem } from "../../src/operations/shapes/pending.ts";
+import type { SendAnswer } from "../../src/operations/shapes/sending.ts";
+import type { Template } from "../../src/operations/shapes/template.ts";
 import { OPEN_POLICY } from "../../src/oversight/rules/policy-type.ts";
 import { decideSeen, objectOf } from "../support/decisions.ts";
 import { call, keyOf, makeTenant, type RefusalBody, storedCounts, type TestTenant } from "../support/door-harness.ts";

@@ -5,7 +5,8 @@ import { EXAMINED_ROWS } from "../../durable-objects/mailbox/inbox-query.ts";
 import { MAX_WAITING } from "../../durable-objects/mailbox/waiting-readers.ts";
 import { REMEMBERED_MS } from "../../src/doors/authentication.ts";
 import type { ReceivedMessage } from "../../src/mail/message.ts";
-import type { ApiKey, EmailSummary } from "../../src/operations/shapes.ts";
+import type { ApiKey } from "../../src/operations/shapes/account.ts";
+import type { EmailSummary } from "../../src/operations/shapes/email.ts";
 import { growMailbox } from "../support/counted-storage.ts";
 import { type Answer, advanceDoors, call, keyOf, makeTenant, type TestTenant } from "../support/door-harness.ts";
 import {

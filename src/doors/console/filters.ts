@@ -1,6 +1,6 @@
 import { isId } from "../../ids.ts";
 import { comparableAddress, domainOf } from "../../mail/address.ts";
-import { PENDING_KINDS } from "../../operations/shapes.ts";
+import { PENDING_KINDS } from "../../operations/shapes/pending.ts";
 import { ANYTHING, type PendingFilter } from "../../oversight/pending-filter.ts";
 import { AGES, NO_FILTERS, type QueueFilters } from "../../pages/console/queue.tsx";
 import { findMailboxByAddress } from "../../store/directory.ts";

@@ -1,5 +1,5 @@
 import type { FC } from "hono/jsx";
-import { PENDING_KINDS, type PendingKind } from "../../operations/shapes.ts";
+import { PENDING_KINDS, type PendingKind } from "../../operations/shapes/pending.ts";
 import { isSamePerson } from "../../oversight/approvals.ts";
 import { LONGEST_NOTE } from "../decision.tsx";
 import { Icon, Visible } from "../layout.tsx";

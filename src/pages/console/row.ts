@@ -1,5 +1,5 @@
 import type { DecisionItem } from "../../../durable-objects/mailbox-rpc.ts";
-import type { PendingKind } from "../../operations/shapes.ts";
+import type { PendingKind } from "../../operations/shapes/pending.ts";
 import type { ItemFacts } from "../../oversight/pending-filter.ts";
 import { warningsAbout } from "../decision/judged.ts";
 import { shorten } from "../misleading/warning.ts";

@@ -1,5 +1,5 @@
 import type { DecisionItem, LinkOutcome, MessageItem } from "../../../durable-objects/mailbox-rpc.ts";
-import type { PendingKind } from "../../operations/shapes.ts";
+import type { PendingKind } from "../../operations/shapes/pending.ts";
 
 /** What the decision page says, for each kind of item. */
 export interface KindWords {

@@ -1,6 +1,6 @@
 import type { DecisionItem, LinkView, PersonDecision } from "../../../durable-objects/mailbox-rpc.ts";
 import { unwrap } from "../../../src/errors.ts";
-import type { PendingItem } from "../../../src/operations/shapes.ts";
+import type { PendingItem } from "../../../src/operations/shapes/pending.ts";
 import { addressOf, KIN, nameOf, type PersonName, type Watcher } from "./cast.ts";
 import { contentOf, contentOfItem, type Item, isOpen } from "./items.ts";
 import type { VoiceResult } from "./reference.ts";

@@ -1,6 +1,6 @@
 import type { MailboxChange } from "../../../durable-objects/mailbox-rpc.ts";
 import { GIVE_UP_AFTER } from "../../../durable-objects/timers.ts";
-import type { Mailbox } from "../../../src/operations/shapes.ts";
+import type { Mailbox } from "../../../src/operations/shapes/mailbox.ts";
 import { type Delegation, type Seat, seatFor, seatsOf } from "../../../src/oversight/approvals.ts";
 import { stricter } from "../../../src/oversight/modes.ts";
 import type { OutboundEvent } from "../../../src/oversight/transitions.ts";

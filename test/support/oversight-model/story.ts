@@ -1,5 +1,5 @@
 import type { Outcome } from "../../../src/errors.ts";
-import type { Mailbox } from "../../../src/operations/shapes.ts";
+import type { Mailbox } from "../../../src/operations/shapes/mailbox.ts";
 import type { Caller } from "../../../src/oversight/caller.ts";
 import { addressOf, type KeyName } from "./cast.ts";
 import { farEnd } from "./far-end.ts";

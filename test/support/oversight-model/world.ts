@@ -10,7 +10,7 @@ import type { Env } from "../../../src/env.ts";
 import { unwrap } from "../../../src/errors.ts";
 import { newId, newRoutingNumber } from "../../../src/ids.ts";
 import { defaultPlan } from "../../../src/operations/new-mailbox.ts";
-import type { Mailbox } from "../../../src/operations/shapes.ts";
+import type { Mailbox } from "../../../src/operations/shapes/mailbox.ts";
 import type { Caller } from "../../../src/oversight/caller.ts";
 import { newIdentityKey } from "../../../src/store/identity-keys.ts";
 import { caller } from "../mailbox-harness.ts";

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { DKIM_KEY_TYPES, DMARC_POLICIES, RECORD_PURPOSES } from "../mail/domain-plan.ts";
-import { timestamp } from "./shapes.ts";
+import { DKIM_KEY_TYPES, DMARC_POLICIES, RECORD_PURPOSES } from "../../mail/domain-plan.ts";
+import { timestamp } from "./values.ts";
 
 /** A domain, as the tenant object answers it. */
 
@@ -69,3 +69,12 @@ export const domainShape = z.object({
   created_at: timestamp,
 });
 export type Domain = z.infer<typeof domainShape>;
+
+/** What to publish in the DNS, as set-up lists it too. */
+export const dnsRecordShape = z.object({
+  type: z.enum(["TXT", "MX"]),
+  name: z.string(),
+  value: z.string(),
+  purpose: z.enum(["dkim", "spf", "dmarc", "inbound", "identity"]),
+  required: z.boolean(),
+});
