@@ -30,24 +30,34 @@ const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 /** Entries are flat; what is nested deeper is none, and is not walked. */
 const MAX_DEPTH = 8;
 
+type Check<Value = unknown> = (value: unknown) => value is Value;
+
 /** Each member of an entry, with what it must be. `sealed` alone may be missing. */
-const MEMBERS: Readonly<Record<string, (value: unknown) => boolean>> = {
+const MEMBERS = {
   action: isText,
   actor: isObject,
-  at: (value) => typeof value === "string" && TIME.test(value),
+  at: (value: unknown): value is string => isText(value) && TIME.test(value),
   detail: isObject,
   id: isText,
   log: isText,
-  mode: (value) => value === null || isText(value),
-  prev: (value) => typeof value === "string" && HEX_HASH.test(value),
+  mode: (value: unknown) => value === null || isText(value),
+  prev: (value: unknown): value is string => isText(value) && HEX_HASH.test(value),
   resource: isObject,
   sealed: isObject,
-  seq: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
-  v: (value) => value === 1,
-};
+  seq: (value: unknown): value is number => typeof value === "number" && Number.isSafeInteger(value) && value >= 0,
+  v: (value: unknown) => value === 1,
+} as const satisfies Record<string, Check>;
 const OPTIONAL = "sealed";
+const CHECKS: Readonly<Record<string, Check>> = MEMBERS;
 
-function isText(value: unknown): boolean {
+/** What is certain of the members once each is what it must be. */
+type EntryMembers = {
+  [Name in Exclude<keyof typeof MEMBERS, typeof OPTIONAL>]: (typeof MEMBERS)[Name] extends Check<infer Value>
+    ? Value
+    : never;
+};
+
+function isText(value: unknown): value is string {
   return typeof value === "string" && value !== "";
 }
 
@@ -60,15 +70,19 @@ function isPlain(value: unknown, depth = 0): boolean {
   return Object.entries(value).every(([name, each]) => name.isWellFormed() && isPlain(each, depth + 1));
 }
 
-/** The first member that is missing, wrong or not an entry's; null if there is none. */
-function wrongMember(entry: Record<string, unknown>): string | null {
-  const names = new Set([...Object.keys(MEMBERS), ...Object.keys(entry)]);
-  for (const name of names) {
-    const isRight = Object.hasOwn(MEMBERS, name) ? MEMBERS[name] : undefined;
-    const holds = Object.hasOwn(entry, name) ? isRight?.(entry[name]) : name === OPTIONAL;
-    if (holds !== true) return name;
-  }
-  return null;
+/** The members that an entry has, and those that this one has beside them. */
+function namesIn(entry: Record<string, unknown>): string[] {
+  return [...new Set([...Object.keys(CHECKS), ...Object.keys(entry)])];
+}
+
+/** Whether a member is neither missing nor wrong, and an entry's. */
+function holds(entry: Record<string, unknown>, name: string): boolean {
+  if (!Object.hasOwn(entry, name)) return name === OPTIONAL;
+  return Object.hasOwn(CHECKS, name) && CHECKS[name]?.(entry[name]) === true;
+}
+
+function isEntry(value: Record<string, unknown>): value is EntryMembers {
+  return namesIn(value).every((name) => holds(value, name));
 }
 
 const NOT_JSON: FormFault = { code: "not_json", message: "This line is not JSON: it was cut, or changed." };
@@ -113,11 +127,13 @@ export function readEntryLine(line: string): EntryFacts | FormFault {
   if (!isPlain(entry))
     return notAnEntry("it has a number that is no integer, a broken character, or no end of nesting");
   if (canonical(entry) !== text) return NOT_CANONICAL;
-  const wrong = wrongMember(entry);
-  if (wrong !== null) return notAnEntry(`its member ${JSON.stringify(wrong.slice(0, 40))} is missing or wrong`);
+  if (!isEntry(entry)) {
+    const [wrong = ""] = namesIn(entry).filter((name) => !holds(entry, name));
+    return notAnEntry(`its member ${JSON.stringify(wrong.slice(0, 40))} is missing or wrong`);
+  }
   const rest = readRest(line.slice(end), Object.hasOwn(entry, OPTIONAL));
   if (!("hash" in rest)) return rest.code === "not_an_entry" && fromJson(line) === undefined ? NOT_JSON : rest;
-  const { log, seq, at: time, prev } = entry as unknown as EntryFacts;
+  const { log, seq, at: time, prev } = entry;
   return { log, seq, at: time, prev, ...rest, end };
 }
 
