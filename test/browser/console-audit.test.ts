@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser, BrowserContext, Page } from "playwright-core";
@@ -8,11 +8,11 @@ import { mailTo } from "../../dev/outbox.ts";
 import { until } from "../../dev/until.ts";
 import { type RunningWorld, startWorld } from "../../dev/world.ts";
 import { killAll } from "../e2e/processes.ts";
-import { DESK, expectUsable, follow, launchChromium, PHONE, withPage } from "../support/chromium.ts";
+import { heading, said } from "../support/checking-page.ts";
+import { DESK, expectUsable, follow, keepLooks, launchChromium, PHONE, withPage } from "../support/chromium.ts";
 
 // The operator checks the account's logs in a real browser, against a whole world. With SCREENS=<folder> the pictures are kept.
 
-const SCREENS = process.env.SCREENS;
 const dir = mkdtempSync(join(tmpdir(), "console-audit-"));
 
 let browser: Browser;
@@ -83,8 +83,6 @@ async function check(page: Page, log: string): Promise<string> {
   return (await row.locator("#answer h2").textContent()) ?? "";
 }
 
-const said = async (page: Page) => (await page.locator("#answer").textContent()) ?? "";
-
 /** Has what the server answers to an export changed on its way. */
 async function tamper(page: Page, change: (text: string) => string, log = mailbox.id): Promise<void> {
   await page.route("**/console/audit/export?*", async (route) => {
@@ -110,23 +108,7 @@ async function breakOff(page: Page): Promise<void> {
   }`);
 }
 
-async function picture(page: Page, name: string): Promise<void> {
-  if (!SCREENS) return;
-  mkdirSync(SCREENS, { recursive: true });
-  for (const [look, size] of [
-    ["phone", PHONE],
-    ["desk", DESK],
-  ] as const) {
-    for (const colorScheme of ["light", "dark"] as const) {
-      await page.emulateMedia({ colorScheme });
-      await page.setViewportSize(size);
-      await page.screenshot({
-        path: join(SCREENS, `console-audit-${name}-${look}-${colorScheme}.png`),
-        fullPage: true,
-      });
-    }
-  }
-}
+const picture = (page: Page, name: string) => keepLooks(page, `console-audit-${name}`, process.env.SCREENS);
 
 describe("the operator's check of a log", () => {
   it("holds: which log, all of it, under which checkpoint, and by whose word the key is right", () =>
@@ -240,8 +222,7 @@ it("the export is downloaded from the page, as a file that /verify-audit takes",
     await file.saveAs(path);
     await follow(page, page.getByRole("link", { name: "Check an export that you have as a file" }));
     await page.getByLabel("The export, as an .ndjson file").setInputFiles(path);
-    await page.locator("#answer h2").waitFor();
-    expect(await page.locator("#answer h2").textContent()).toBe("Holds");
+    expect(await heading(page)).toBe("Holds");
   }));
 
 it("its policy lets it reach exports and published keys and nothing else", () =>

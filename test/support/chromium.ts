@@ -88,6 +88,19 @@ export async function expectUsable(
   });
 }
 
+/** Keeps a picture of a page as it stands, in each look, where `folder` is given. */
+export async function keepLooks(page: Page, name: string, folder: string | undefined): Promise<void> {
+  if (!folder) return;
+  mkdirSync(folder, { recursive: true });
+  for (const [look, size] of LOOKS) {
+    for (const colorScheme of SCHEMES) {
+      await page.emulateMedia({ colorScheme });
+      await page.setViewportSize(size);
+      await page.screenshot({ path: join(folder, `${name}-${look}-${colorScheme}.png`), fullPage: true });
+    }
+  }
+}
+
 /** Keeps a picture of the page in each look, where `folder` is given. */
 export async function keepPictures(
   browser: Browser,

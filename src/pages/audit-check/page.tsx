@@ -1,21 +1,10 @@
 import type { FC } from "hono/jsx";
+import { ChooseFile, Found } from "../checking.tsx";
 import { Page } from "../layout.tsx";
-import { CheckScript, Found, NoScript, Own } from "./parts.tsx";
+import { AuditScript, NoScript, Own } from "./parts.tsx";
 import { AUDIT_CHECK_STYLE } from "./style.ts";
 
 /** Where anyone checks an export of an audit log. What is done here is done by the script, in the visitor's browser. */
-
-const Choose: FC = () => (
-  <div class="drop" id="drop">
-    <label class="field" for="export">
-      The export, as an .ndjson file
-    </label>
-    <input type="file" id="export" accept=".ndjson,.jsonl,application/x-ndjson" aria-describedby="export-hint" />
-    <p class="hint" id="export-hint">
-      Or drop it anywhere on this page. It may be of any size: it is read once, from beginning to end.
-    </p>
-  </div>
-);
 
 /** @param host whose key is asked for. @param script where the script is. */
 export const AuditCheckPage: FC<{ host: string; script: string }> = ({ host, script }) => (
@@ -30,7 +19,12 @@ export const AuditCheckPage: FC<{ host: string; script: string }> = ({ host, scr
       </div>
       <NoScript />
       <form id="check" class="card pad" hidden>
-        <Choose />
+        <ChooseFile
+          id="export"
+          label="The export, as an .ndjson file"
+          accept=".ndjson,.jsonl,application/x-ndjson"
+          hint="It may be of any size: it is read once, from beginning to end."
+        />
         <Own
           keyHint={`With a key of your own, nothing at all is fetched. Left empty, this page asks ${host} for the published key of the log that the export names, and for nothing else; then it is the word of ${host} that the key is right.`}
         />
@@ -40,6 +34,6 @@ export const AuditCheckPage: FC<{ host: string; script: string }> = ({ host, scr
       </form>
       <Found />
     </main>
-    <CheckScript script={script} />
+    <AuditScript script={script} />
   </Page>
 );

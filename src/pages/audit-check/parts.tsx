@@ -1,10 +1,9 @@
 import type { FC } from "hono/jsx";
-import { Icon, type Shape } from "../layout.tsx";
+import { CheckScript, NeedsScript, type OutcomeIcons } from "../checking.tsx";
 
 /** What the pages that check an export share. What is done on them is done by one script, in the visitor's browser. */
 
-/** The script clones these: it makes no markup from text. */
-const ICONS: Record<string, { shape: Shape; tone: string }> = {
+const ICONS: OutcomeIcons = {
   holds: { shape: "check", tone: "good" },
   does_not_hold: { shape: "cross", tone: "bad" },
   unreadable: { shape: "alert", tone: "still" },
@@ -53,33 +52,8 @@ export const Own: FC<{ keyHint: string }> = ({ keyHint }) => (
 
 /** What stands there where no script runs. */
 export const NoScript: FC = () => (
-  <noscript>
-    <div class="warning caution" role="note">
-      <span class="level">Needs JavaScript</span>
-      <span>
-        The export is checked in your browser, by a script of this page, and your browser runs none here. The same check
-        on the command line: <code class="mono">npx multimail verify-audit export.ndjson --key key.txt</code>
-      </span>
-    </div>
-  </noscript>
+  <NeedsScript what="The export" command="npx multimail verify-audit export.ndjson --key key.txt" />
 );
 
-/** Where the script says what it found. */
-export const Found: FC = () => (
-  <>
-    <p id="progress" class="unseen" role="status" aria-live="polite"></p>
-    <section id="answer" class="card answer" aria-labelledby="answer-title" hidden></section>
-  </>
-);
-
-/** The script, with the drawings that it needs. @param script where it is. */
-export const CheckScript: FC<{ script: string }> = ({ script }) => (
-  <>
-    {Object.entries(ICONS).map(([name, { shape, tone }]) => (
-      <template id={`icon-${name}`}>
-        <Icon shape={shape} class={tone} />
-      </template>
-    ))}
-    <script type="module" src={script}></script>
-  </>
-);
+/** The script that checks. @param script where it is. */
+export const AuditScript: FC<{ script: string }> = ({ script }) => <CheckScript script={script} icons={ICONS} />;

@@ -1,5 +1,6 @@
 import type { FC } from "hono/jsx";
-import { CheckScript, Found, NoScript, Own } from "../audit-check/parts.tsx";
+import { AuditScript, NoScript, Own } from "../audit-check/parts.tsx";
+import { Found } from "../checking.tsx";
 import { Visible } from "../layout.tsx";
 import { AUDIT_STYLE } from "./audit-style.ts";
 import { AUDIT, ConsolePage, type Viewer } from "./frame.tsx";
@@ -100,6 +101,6 @@ export const AuditPage: FC<{
       </p>
       <Found />
     </main>
-    <CheckScript script={script} />
+    <AuditScript script={script} />
   </ConsolePage>
 );
