@@ -15,6 +15,11 @@ export interface ReadRange {
   proof: RangeProof | null;
   /** The range as it was when it was as large as the tree of `trust.after`; null if it never was. */
   atAfter: CompactRange | null;
+  /**
+   * That the checkpoint's tree grew out of that of `trust.after` (RFC 9162 §2.1.4), from somebody who has the tree; null without one.
+   * It is asked only where the entries do not show it.
+   */
+  growth: readonly Uint8Array[] | null;
   /** Of the checkpoint. */
   line: number;
 }
@@ -95,10 +100,20 @@ function rangeFault({ size, root }: Checkpoint, read: ReadRange, refuse: Refuse)
   return isProven ? null : refuse("bad_proof", message);
 }
 
+/** @returns whether the tree had the older checkpoint's root when it had its size; null where nothing shows it. */
+function hasGrownFrom(after: Checkpoint, { size, root }: Checkpoint, read: ReadRange): boolean | null {
+  if (after.size === size) return sameHash(root, after.root);
+  const then = read.atAfter?.joined(proofOf(read).left);
+  if (then) return sameHash(then, after.root);
+  if (after.size === 0) return true;
+  const claim = { first: after.size, second: size, firstRoot: after.root, secondRoot: root };
+  return read.growth && verifyConsistency({ ...claim, proof: read.growth });
+}
+
 /** The reader's older checkpoint is of the same log, and the tree had its root when it had its size. */
-function afterFault({ origin, size, root }: Checkpoint, read: ReadRange, trust: Trust, refuse: Refuse): Fault | null {
-  const { after } = trust;
+function afterFault(checkpoint: Checkpoint, read: ReadRange, { after }: Trust, refuse: Refuse): Fault | null {
   if (!after) return null;
+  const { origin, size } = checkpoint;
   if (after.origin !== origin) {
     return refuse(
       "wrong_origin",
@@ -109,12 +124,12 @@ function afterFault({ origin, size, root }: Checkpoint, read: ReadRange, trust: 
     const message = `The checkpoint is of ${size} entries, and the one that was given, of ${after.size}: entries were cut off.`;
     return refuse("checkpoint_older", message, size);
   }
-  const then = after.size === size ? root : (read.atAfter?.joined(proofOf(read).left) ?? null);
-  if (then === null && after.size > 0) {
+  const hasGrown = hasGrownFrom(after, checkpoint, read);
+  if (hasGrown === null) {
     const message = `The older checkpoint is of ${after.size} entries, which this part of the log does not reach or begins after: export the whole log, or a part that does.`;
     return refuse("not_comparable", message);
   }
-  if (then === null || sameHash(then, after.root)) return null;
+  if (hasGrown) return null;
   const message = `The log's first ${after.size} entries are not those that the older checkpoint was signed for: two versions of the log were shown.`;
   return refuse("split_view", message);
 }

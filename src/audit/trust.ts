@@ -69,6 +69,11 @@ function keptNote(text: string): { note: Note; checkpoint: Checkpoint } | null {
   return note && checkpoint && { note, checkpoint };
 }
 
+/** @returns whether a text is a checkpoint, however it was kept. Whether anybody signed it, `readKeptCheckpoint` tells. */
+export function isKeptCheckpoint(text: string): boolean {
+  return keptNote(text) !== null;
+}
+
 /**
  * Reads the checkpoint that a reader kept.
  * @throws {UnusableCheckpoint} if it is none, or no key of `keys` signed it: it would prove nothing.

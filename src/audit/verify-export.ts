@@ -49,6 +49,7 @@ const INITIAL_OCTETS = 4096;
 /** Checks an export while it is read. What it keeps does not grow with the export. */
 export class ExportVerifier {
   private readonly trust: Trust;
+  private readonly growth: ReadRange["growth"];
   private readonly lines: LineReader;
   private readonly chain: ChainReader;
   private lineNumber = 0;
@@ -59,8 +60,10 @@ export class ExportVerifier {
   private found: Fault | null = null;
   private leaf = new Uint8Array(INITIAL_OCTETS);
 
-  constructor(trust: Trust) {
+  /** @param growth that the log grew out of `trust.after`, for a part that does not show it by itself. */
+  constructor(trust: Trust, growth: ReadRange["growth"] = null) {
     this.trust = trust;
+    this.growth = growth;
     this.chain = new ChainReader(trust.log);
     this.lines = new LineReader((line) => this.takeLine(line));
   }
@@ -209,11 +212,11 @@ export class ExportVerifier {
   }
 
   private readSoFar(): ReadRange {
-    const { proof, chain, trust } = this;
+    const { proof, chain, trust, growth } = this;
     const range = chain.ends ? chain.range : new CompactRange(proof?.start);
     const atStart = trust.after?.size === range.start ? new CompactRange(range.start) : null;
     const log = chain.ends?.first.log ?? null;
-    return { log, range, proof, atAfter: this.atAfter ?? atStart, line: this.lineNumber };
+    return { log, range, proof, atAfter: this.atAfter ?? atStart, growth, line: this.lineNumber };
   }
 
   private verdict({ checkpoint, signed_by, witnessed_by }: CheckedCheckpoint): VerifiedExport {

@@ -1,4 +1,5 @@
 import type { LogCheckpoint } from "../../durable-objects/log-rpc.ts";
+import type { Checkpoint } from "../audit/checkpoint.ts";
 import type { Entry } from "../audit/entry.ts";
 import { csvCheckpoint, csvHeader, csvRecord } from "../audit/export-csv.ts";
 import { checkpointLine, exportLine, proofLine, type RangeProof } from "../audit/export-line.ts";
@@ -57,6 +58,23 @@ export async function openExport(
   const { left, hashes } = await callLog(env, caller, log, (object) => object.proof(caller, question));
   const proof = { start, end, left: left.map(octets), consistency: hashes.map(octets) };
   return { log, start, end, checkpoint: newest, proof };
+}
+
+/**
+ * @returns that the log grew out of an older checkpoint (RFC 9162 §2.1.4); null where the export shows by itself whether it did.
+ * @throws {Refused} as `openExport`.
+ */
+export async function growthSince(
+  env: Env,
+  caller: Caller,
+  { log, start, end, checkpoint: { size } }: LogExport,
+  older: Checkpoint,
+): Promise<Uint8Array[] | null> {
+  const first = older.size;
+  if (first >= size || (first >= start && first <= end)) return null;
+  const question = { kind: "consistency", first, size } as const;
+  const { hashes } = await callLog(env, caller, log, (object) => object.proof(caller, question));
+  return hashes.map(octets);
 }
 
 function octets(hash: string): Uint8Array {

@@ -3,13 +3,14 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { checkpointLine } from "../../src/audit/export-line.ts";
 import { FAULT_CODES } from "../../src/audit/faults.ts";
+import { consistencyProof } from "../../src/audit/merkle-tree.ts";
 import { formatVerifierKey } from "../../src/audit/signed-note.ts";
 import { type GivenTrust, readTrust, UnusableCheckpoint } from "../../src/audit/trust.ts";
 import { type ExportVerdict, ExportVerifier, verifyExport } from "../../src/audit/verify-export.ts";
 import { UnreadableKey } from "../../src/identity/public-keys.ts";
 import { TAMPERED_ENDS } from "../support/tampered-ends.ts";
 import { TAMPERED_ENTRIES, TAMPERED_LINES } from "../support/tampered-entries.ts";
-import { last, log, opened, other, replaced, SIZE, thief, whole, witness } from "../support/tampered-log.ts";
+import { forged, last, log, opened, other, replaced, SIZE, thief, whole, witness } from "../support/tampered-log.ts";
 import { cut, exportBytes, TestLog } from "../support/test-log.ts";
 
 const CHUNKS = [1, 7, 64 * 1024] as const;
@@ -103,6 +104,40 @@ describe("what holds", () => {
         grown_from: size,
       });
     }
+  });
+});
+
+describe("a part that does not reach the older checkpoint is held to it by a proof from somebody who has the tree", () => {
+  const [before, after] = [log.part(20, 30), log.part(40, SIZE)];
+  const growth = (from: TestLog, first = 35) => consistencyProof(first, SIZE, from.nodes);
+
+  test.each<[string, readonly string[], Uint8Array[] | null, object]>([
+    ["one that ends before it", before, growth(log), { ok: true, grown_from: 35 }],
+    ["one that begins after it", after, growth(log), { ok: true, grown_from: 35 }],
+    ["one without a proof", before, null, { fault: { code: "not_comparable" } }],
+    ["one with an empty proof", before, [], { fault: { code: "split_view", line: 12 } }],
+    ["one with the proof of another checkpoint", before, growth(log, 34), { fault: { code: "split_view" } }],
+    [
+      "one of another history, with its proof",
+      forged.part(40, SIZE),
+      growth(forged),
+      { fault: { code: "split_view" } },
+    ],
+    ["one of another history, with ours", forged.part(40, SIZE), growth(log), { fault: { code: "split_view" } }],
+    ["one that was changed, with ours", after.toSpliced(3, 1), growth(log), { fault: { code: "gap", seq: 43 } }],
+  ])("%s", (_what, lines, proof, expected) => {
+    const verifier = new ExportVerifier(readTrust({ keys: log.key, after: log.checkpoint(35) }), proof);
+    verifier.write(exportBytes(lines));
+    expect(verifier.end()).toMatchObject(expected);
+  });
+
+  test("and what the entries themselves show goes before it", () => {
+    const trust = readTrust({ keys: log.key, after: log.checkpoint(25) });
+    const [ours, theirs] = [new ExportVerifier(trust, growth(forged, 25)), new ExportVerifier(trust, growth(log, 25))];
+    ours.write(exportBytes(log.part(20, 30)));
+    expect(ours.end()).toMatchObject({ ok: true, grown_from: 25 });
+    theirs.write(exportBytes(forged.part(20, 30)));
+    expect(theirs.end()).toMatchObject({ ok: false, fault: { code: "split_view" } });
   });
 });
 

@@ -88,7 +88,7 @@ export const READ_ACTIONS = {
   },
   "audit.verified": {
     says: "A log, or a stretch of one, was verified.",
-    detail: ["from_seq", "to_seq", "entries", "fault"],
+    detail: ["from_seq", "to_seq", "entries", "fault", "grown_from"],
     personal: NONE,
   },
   "identity.keys_read": {
