@@ -1,4 +1,4 @@
-import type { Outcome } from "../src/errors.ts";
+import type { ErrorCode, Outcome } from "../src/errors.ts";
 import type { Receipt } from "../src/identity/receipt.ts";
 import type { DomainIntelligence } from "../src/intelligence/domain-facts.ts";
 import type { ProviderEvent } from "../src/mail/cloudflare-email-events.ts";
@@ -137,19 +137,16 @@ export interface MailboxRpc extends LogRpc {
    */
   pendingItems(caller: Caller, ids: string[], isServed?: boolean): Promise<Outcome<PendingItem[]>>;
   decide(caller: Caller, request: DecisionRequest): Promise<Outcome<Decision>>;
-  /**
-   * What a decision link shows. Changes nothing but the log.
-   * @param downloaded the place of an attachment that is about to be handed out, which is what the log then says.
-   */
-  openLink(tokenHash: string, downloaded?: number): Promise<LinkView>;
+  /** What a decision link shows. Changes nothing but the log, which says what it was used for: by itself, to show it. */
+  openLink(tokenHash: string, use?: ItemUse): Promise<LinkView>;
+  /** Makes a decision that was not even asked for here, since its form was no good, an entry of the link. */
+  noteRefusedByLink(tokenHash: string, code: ErrorCode): Promise<void>;
   /** Decides through a link: at most once per item, for exactly the content the link names. */
   decideByLink(tokenHash: string, decision: PersonDecision): Promise<LinkView>;
-  /**
-   * What a session shows of an item: `unknown` to whoever has no seat here.
-   * @param isShown whether the person is going to see it: that revision is then the one they can decide on.
-   * @param downloaded as for `openLink`.
-   */
-  openItem(person: Person, pendingId: string, isShown: boolean, downloaded?: number): Promise<LinkView>;
+  /** What a session shows of an item: `unknown` to whoever has no seat here. */
+  openItem(person: Person, pendingId: string, use: ItemUse): Promise<LinkView>;
+  /** As `noteRefusedByLink`, in a session. */
+  noteRefusedInSession(person: Person, pendingId: string, code: ErrorCode): Promise<void>;
   /** Decides in a session. `contentHash` is what the page showed. */
   decideInSession(person: Person, pendingId: string, contentHash: string, decision: PersonDecision): Promise<LinkView>;
   /** Of these pending items those that the person may decide, in the order given; those that wait no more are left out. */
@@ -178,7 +175,7 @@ export interface MailboxRpc extends LogRpc {
   openRecord(reader: RecordReader, emailId: string): Promise<Outcome<OpenedRecord>>;
   /** Shows entries to be in the tree of a size, for whoever may open records. Records nothing. */
   proveRecord(reader: RecordReader, question: RecordQuestion): Promise<Outcome<string[][]>>;
-  /** What the page of an unsubscribe link shows; null where it leads nowhere. Changes nothing. */
+  /** What the page of an unsubscribe link shows; null where it leads nowhere. Changes nothing but the log. */
   openUnsubscribe(emailId: string, position: number | null): Promise<UnsubscribeView | null>;
   /**
    * Unsubscribes one recipient, by position or by an address that somebody typed; one that did not get the message changes nothing.
@@ -253,6 +250,12 @@ export interface ReturnedMail {
     | { kind: "feedback"; type: string; means: FeedbackReport["means"] };
 }
 export type ReturnedOutcome = "recorded" | "repeated" | "unknown";
+
+/**
+ * What a person wants of an item, which is what the log says: `show` it, so that they can decide on that revision in a session; `ask`
+ * about it without seeing it; get the `file` with that number; or `decide`, of which the decision itself is the entry.
+ */
+export type ItemUse = "show" | "ask" | "decide" | { file: number };
 
 /** What the page of an unsubscribe link shows. */
 export interface UnsubscribeView {

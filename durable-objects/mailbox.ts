@@ -1,5 +1,5 @@
 import type { Env } from "../src/env.ts";
-import type { Outcome, Refusal } from "../src/errors.ts";
+import type { ErrorCode, Outcome, Refusal } from "../src/errors.ts";
 import { accepted, refused } from "../src/errors.ts";
 import type { Receipt } from "../src/identity/receipt.ts";
 import type { DomainIntelligence } from "../src/intelligence/domain-facts.ts";
@@ -48,11 +48,11 @@ import { FORWARD, forwardArrival } from "./mailbox/forward-arrivals.ts";
 import { originalFor } from "./mailbox/forward-original.ts";
 import { findItem } from "./mailbox/held-item.ts";
 import { checkDomain, KNOWN_DOMAIN, lookUpRecipients, permitCheck, tellKnownDomain } from "./mailbox/intelligence.ts";
-import { decideByLink, openLink, revokeLinks } from "./mailbox/links.ts";
+import { decideByLink, noteRefusedByLink, openLink, revokeLinks } from "./mailbox/links.ts";
 import type { Message } from "./mailbox/messages.ts";
 import { indexPending, indexPendingNow, isPending, withPatience } from "./mailbox/pending.ts";
 import { copyOverseer, notifyApprover, sendDigest, tellFallBack } from "./mailbox/people.ts";
-import { decideInSession, itemsFor, openItem } from "./mailbox/person-decisions.ts";
+import { decideInSession, itemsFor, noteRefusedInSession, openItem } from "./mailbox/person-decisions.ts";
 import { allow, disallow, setPolicy } from "./mailbox/policy-settings.ts";
 import { takeProviderEvent } from "./mailbox/provider-events.ts";
 import { attachment, identityReceipt, list, pendingItems, read, tags, thread } from "./mailbox/reading.ts";
@@ -78,6 +78,7 @@ import type {
   EmailPage,
   EraseAnswer,
   InboxQuery,
+  ItemUse,
   LinkView,
   MailboxChange,
   MailboxExport,
@@ -431,8 +432,12 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
     return outcome;
   }
 
-  async openLink(tokenHash: string, downloaded?: number): Promise<LinkView> {
-    return this.established ? openLink(this, tokenHash, downloaded) : { state: "unknown" };
+  async openLink(tokenHash: string, use: ItemUse = "show"): Promise<LinkView> {
+    return this.established ? openLink(this, tokenHash, use) : { state: "unknown" };
+  }
+
+  async noteRefusedByLink(tokenHash: string, code: ErrorCode): Promise<void> {
+    if (this.established) noteRefusedByLink(this, tokenHash, code);
   }
 
   async decideByLink(tokenHash: string, decision: PersonDecision): Promise<LinkView> {
@@ -443,8 +448,12 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
     return view;
   }
 
-  async openItem(person: Person, pendingId: string, isShown: boolean, downloaded?: number): Promise<LinkView> {
-    return this.established ? openItem(this, person, pendingId, isShown, downloaded) : { state: "unknown" };
+  async openItem(person: Person, pendingId: string, use: ItemUse): Promise<LinkView> {
+    return this.established ? openItem(this, person, pendingId, use) : { state: "unknown" };
+  }
+
+  async noteRefusedInSession(person: Person, pendingId: string, code: ErrorCode): Promise<void> {
+    if (this.established) await noteRefusedInSession(this, person, pendingId, code);
   }
 
   async decideInSession(

@@ -183,6 +183,8 @@ export interface TenantRpc extends DomainRpc, LogRpc {
   sizesInSession(sessionHash: string, logs: readonly string[]): Promise<Record<string, number> | null>;
   /** Records that the operator exports a log in a session. False: the session is not theirs, and nothing may be exported. */
   recordExportInSession(sessionHash: string, log: string): Promise<boolean>;
+  /** Records that a person saw a page of their queue, with so many items. False: the session has ended, and nothing may be shown. */
+  recordQueueInSession(sessionHash: string, results: number): Promise<boolean>;
   /** Makes what a person was refused in their session an entry, in number like `recordRefusal`. Of a session that ended, none. */
   recordRefusalInSession(sessionHash: string, attempt: RefusedAttempt): Promise<void>;
   /** Ends a session, or with `everywhere` all sessions of its person. */

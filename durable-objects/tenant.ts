@@ -48,7 +48,12 @@ import { createKey, listKeys, projectKey, revokeKey, updateKey, whyNotKey } from
 import { askedUpgrade, askOperator, redeemCode } from "./tenant/operator-codes.ts";
 import { isPaused, pauses, setPause } from "./tenant/pauses.ts";
 import { account, confirmApprover, provision, settingsOf, updateAccount, whoOversees } from "./tenant/people.ts";
-import { recordExportInSession, recordRefusalInSession, sizesInSession } from "./tenant/session-audit.ts";
+import {
+  recordExportInSession,
+  recordQueueInSession,
+  recordRefusalInSession,
+  sizesInSession,
+} from "./tenant/session-audit.ts";
 import { askSignIn, mailSignInLink, SIGN_IN, SIGN_IN_LIMITED, session, signIn, signOut } from "./tenant/sessions.ts";
 import {
   addSuppression,
@@ -391,6 +396,10 @@ export class TenantObject extends TenantBase implements TenantRpc {
 
   async recordExportInSession(sessionHash: string, log: string): Promise<boolean> {
     return this.isProvisioned() && recordExportInSession(this, sessionHash, log);
+  }
+
+  async recordQueueInSession(sessionHash: string, results: number): Promise<boolean> {
+    return this.isProvisioned() && recordQueueInSession(this, sessionHash, results);
   }
 
   async recordRefusalInSession(sessionHash: string, attempt: RefusedAttempt): Promise<void> {

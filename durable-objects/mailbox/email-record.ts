@@ -37,8 +37,10 @@ export async function openRecord(box: MailboxBase, reader: RecordReader, id: str
   if (!message || (isPerson && message.record.hold === null)) return notFound();
   const newest = box.commit(() => {
     const about = { message, action: "message.record_read" } as const;
-    if (isPerson) box.record({ ...about, actor: { type: "human", id: "approver", via: reader.via } });
-    else box.record({ ...about, actor: actorOf(reader) });
+    if (isPerson) {
+      const actor = { type: "human", id: "approver", via: reader.via } as const;
+      box.record({ ...about, actor, personal: { person: reader.address } });
+    } else box.record({ ...about, actor: actorOf(reader) });
     return makeCheckpoint(box);
   });
   // A drain that is under way may have begun before the newest entries were there.

@@ -32,6 +32,7 @@ const TRACES = {
     "receipts WHERE seq",
     "returned WHERE seq",
     "provider_copies WHERE seq",
+    "unsubscribe_links WHERE seq",
     "let_go WHERE seq",
   ],
   id: ["idempotency WHERE email_id", "links WHERE email_id", "served WHERE item"],

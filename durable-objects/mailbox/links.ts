@@ -2,10 +2,11 @@ import type { ErrorCode, Refusal } from "../../src/errors.ts";
 import { isSamePerson } from "../../src/oversight/approvals.ts";
 import { attachmentAt, fileNamed } from "../../src/oversight/item-attachments.ts";
 import { SYSTEM } from "../ledger.ts";
-import type { LinkView, PersonDecision } from "../mailbox-rpc.ts";
+import type { ItemUse, LinkView, PersonDecision } from "../mailbox-rpc.ts";
 import type { MailboxBase } from "./base.ts";
 import { editOrNothing } from "./edit.ts";
 import { getItem, type HeldItem } from "./held-item.ts";
+import { hasEntry } from "./link-uses.ts";
 import { linkOutcome } from "./outcomes.ts";
 import { notifyRef } from "./pending.ts";
 import { decideAsPerson } from "./person-decisions.ts";
@@ -34,25 +35,24 @@ export interface Link extends Record<string, SqlStorageValue> {
   recorded: number;
 }
 
-/**
- * Whoever holds a link, or a scanner that follows it, must not fill the log with it. A use has an entry while the link has fewer than
- * this: opening it often does not hide what is tried or downloaded then.
- */
-const RECORDED_USES: Readonly<Record<Use["action"], number>> = {
-  "link.opened": 20,
-  "link.refused": 40,
-  "attachment.downloaded": 140,
-};
-
-/** What a link shows. Changes nothing but the log, which says that somebody opened it, or downloaded a file by it. */
-export function openLink(box: MailboxBase, tokenHash: string, downloaded?: number): LinkView {
+/** What a link shows. Changes nothing but the log, which says what somebody did by it. */
+export function openLink(box: MailboxBase, tokenHash: string, use: ItemUse): LinkView {
   const link = box.links.find(tokenHash);
   if (!link) return { state: "unknown" };
   const view = viewOf(box, link);
-  const file = view.state === "open" ? attachmentAt(view.item, downloaded) : null;
+  const { state } = view;
+  const file = state === "open" && typeof use === "object" ? attachmentAt(view.item, use.file) : null;
   if (file) recordUse(box, link, { action: "attachment.downloaded", detail: { size: file.size } }, fileNamed(file));
-  else recordUse(box, link, { action: "link.opened", detail: { state: view.state } });
+  else if (use === "decide" && state !== "open")
+    recordUse(box, link, { action: "link.refused", detail: { state, code: null } });
+  else recordUse(box, link, { action: "link.opened", detail: { state } });
   return view;
+}
+
+/** Records a decision that the door did not take: the mailbox was not asked for it. */
+export function noteRefusedByLink(box: MailboxBase, tokenHash: string, code: ErrorCode): void {
+  const link = box.links.find(tokenHash);
+  if (link) recordUse(box, link, { action: "link.refused", detail: { state: viewOf(box, link).state, code } });
 }
 
 type Use =
@@ -66,7 +66,7 @@ function recordUse(
   use: Use,
   file: { file_name?: string; sha256?: string } = {},
 ): void {
-  if (recorded >= RECORDED_USES[use.action]) return;
+  if (!hasEntry(use.action, recorded)) return;
   box.commit(() => {
     box.links.countRecorded(token_hash);
     getItem(box, email_id).record({

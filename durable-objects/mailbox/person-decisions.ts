@@ -6,7 +6,7 @@ import type { StoredAttachment } from "../../src/mail/message.ts";
 import { seatFor } from "../../src/oversight/approvals.ts";
 import type { Person } from "../../src/oversight/caller.ts";
 import { attachmentAt, fileNamed } from "../../src/oversight/item-attachments.ts";
-import type { DecisionItem, LinkView, PersonDecision } from "../mailbox-rpc.ts";
+import type { DecisionItem, ItemUse, LinkView, PersonDecision } from "../mailbox-rpc.ts";
 import { seatsNow } from "./ask.ts";
 import type { MailboxBase } from "./base.ts";
 import { decide, type Taken } from "./decide.ts";
@@ -95,23 +95,19 @@ function refuseInSession(box: MailboxBase, person: Person, item: HeldItem, code:
 }
 
 /** What a session shows of an item; `unknown` to whoever has no seat in this mailbox. */
-export async function openItem(
-  box: MailboxBase,
-  person: Person,
-  id: string,
-  isShown: boolean,
-  downloaded?: number,
-): Promise<LinkView> {
+export async function openItem(box: MailboxBase, person: Person, id: string, use: ItemUse): Promise<LinkView> {
   const seats = await seatsNow(box);
   const item = findItem(box, id);
   if (!item || seatFor(person.address, seats) === null) return { state: "unknown" };
   if (!item.isOpen()) {
-    if (isShown) box.commit(() => recordRead(box, person, [item]));
+    if (use === "decide") refuseInSession(box, person, item, "already_decided");
+    else box.commit(() => recordRead(box, person, [item]));
     return { state: "decided", approver: person.address, outcome: linkOutcome(box, item, false) };
   }
-  if (isShown) serve(box, person, [item]);
   const shown = item.view();
-  recordDownload(box, person, item, attachmentAt(shown, downloaded));
+  if (use === "show") serve(box, person, [item]);
+  else if (use === "ask") box.commit(() => recordRead(box, person, [item]));
+  else if (use !== "decide") recordDownload(box, person, item, attachmentAt(shown, use.file));
   return {
     state: "open",
     approver: person.address,
@@ -119,6 +115,18 @@ export async function openItem(
     item: shown,
     approved_at: approvedAt(item, person.address),
   };
+}
+
+/** Records a decision that the door did not take: the mailbox was not asked for it. Of whoever has no seat here, nothing. */
+export async function noteRefusedInSession(
+  box: MailboxBase,
+  person: Person,
+  id: string,
+  code: ErrorCode,
+): Promise<void> {
+  const seats = await seatsNow(box);
+  const item = findItem(box, id);
+  if (item && seatFor(person.address, seats) !== null) refuseInSession(box, person, item, code);
 }
 
 function recordDownload(box: MailboxBase, person: Person, item: HeldItem, file: StoredAttachment | null): void {

@@ -157,4 +157,8 @@ export const MAILBOX_SCHEMA: readonly (readonly string[])[] = [
     // How often a decision link was opened, or refused a decision, and that is an entry.
     "ALTER TABLE links ADD COLUMN recorded INTEGER NOT NULL DEFAULT 0",
   ],
+  [
+    // How many uses of an unsubscribe link have entries. Position -1: the footer's, which is everybody's.
+    "CREATE TABLE unsubscribe_links (seq INTEGER NOT NULL, position INTEGER NOT NULL, recorded INTEGER NOT NULL, PRIMARY KEY (seq, position)) WITHOUT ROWID",
+  ],
 ];

@@ -58,6 +58,23 @@ export function recordExportInSession(box: TenantBase, sessionHash: string, log:
 }
 
 /** See TenantRpc. */
+export function recordQueueInSession(box: TenantBase, sessionHash: string, results: number): boolean {
+  const found = session(box, sessionHash);
+  if (found === null) return false;
+  const { person } = found;
+  box.commit(() => {
+    box.record({
+      actor: personActor(box, person),
+      action: "pending.listed",
+      resource: { type: "tenant", id: box.identity().log },
+      detail: { results },
+      personal: { person },
+    });
+  });
+  return true;
+}
+
+/** See TenantRpc. */
 export function recordRefusalInSession(box: TenantBase, sessionHash: string, attempt: RefusedAttempt): void {
   const found = session(box, sessionHash);
   if (found === null) return;

@@ -131,6 +131,8 @@ const PARTS: Readonly<Partial<Record<Action, RecordPart>>> = {
   "attachment.downloaded": "read",
   "draft.read": "read",
   "email.erasure_read": "read",
+  "unsubscribe.opened": "read",
+  "unsubscribe.refused": "read",
   "message.marked": "marked",
   "message.tagged": "marked",
   "message.untagged": "marked",

@@ -139,6 +139,7 @@ export const CLASS_OF_GROUP: Readonly<Record<Group, OcsfClassName>> = {
   tenant: "entity_management",
   thread: "api_activity",
   track_record: "api_activity",
+  unsubscribe: "api_activity",
   upgrade: "entity_management",
 };
 

@@ -166,6 +166,10 @@ const SENTENCES: Readonly<Partial<Record<Action, Sentence>>> = {
   "delivery.delayed": recipient("gets it later, as a report says"),
   "message.complained": recipient("complained"),
   "message.unsubscribed": recipient("wants no more such mail"),
+  "content.expired": ({ entry: { detail } }) =>
+    `MultiMail removed what it said, since the mailbox keeps that${said(" for ", detail.days, detail.days === 1 ? " day" : " days")}${detail.days === undefined ? " no longer" : ""}.`,
+  "nothing.changed": acted("asked for something that was so already"),
+  "unsubscribe.opened": ({ personal }) => `The link to unsubscribe${said(" of ", personal.recipient)} was opened.`,
 };
 
 /** @returns one sentence, which says less where fields were erased. */

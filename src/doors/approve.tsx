@@ -21,8 +21,8 @@ async function download(c: Door): Promise<Response> {
   const link = linkOf(c);
   if (!link) return problem(c, PROBLEMS.unknown);
   const number = attachmentNumber(c.req.param("index"));
-  const downloaded = c.req.method === "HEAD" ? undefined : number;
-  const { value: view } = await askMailbox(c.env, link.routing, (links) => links.openLink(link.hash, downloaded));
+  const use = c.req.method === "HEAD" || number === undefined ? "ask" : { file: number };
+  const { value: view } = await askMailbox(c.env, link.routing, (links) => links.openLink(link.hash, use));
   if (view.state === "decided") return problem(c, PROBLEMS.decided, link.base);
   if (view.state !== "open") return showClosed(c, view);
   const file = attachmentAt(view.item, number);

@@ -27,10 +27,11 @@ export function faultsOf(entry: Entry, personal: Record<string, unknown> | null)
   ];
 }
 
+/** An entry with its sealed fields opened. */
+export type OpenedEntry = Entry & { personal: Record<string, unknown> | null };
+
 /** Every entry of an object's log, its sealed fields opened; each is what the table of actions says. */
-export async function entriesIn(
-  stub: DurableObjectStub,
-): Promise<(Entry & { personal: Record<string, unknown> | null })[]> {
+export async function entriesIn(stub: DurableObjectStub): Promise<OpenedEntry[]> {
   const rows = await runInDurableObject(stub, (_object, state) =>
     state.storage.sql
       .exec<{ entry: string; wrapped: string | null }>(
@@ -46,4 +47,23 @@ export async function entriesIn(
     expect(entryText(entry)).toBe(text);
     return { ...entry, personal };
   });
+}
+
+/** Every entry of every log of an account: its own, and those of its mailboxes. */
+export async function entriesOfAccount(tenantId: string): Promise<OpenedEntry[]> {
+  const { results } = await env.DB.prepare("SELECT routing FROM mailboxes WHERE tenant_id = ?")
+    .bind(tenantId)
+    .all<{ routing: string }>();
+  const logs = [env.TENANT.getByName(tenantId), ...results.map(({ routing }) => env.MAILBOX.getByName(routing))];
+  return (await Promise.all(logs.map(entriesIn))).flat();
+}
+
+/** What work adds to an account's logs. */
+export async function addedBy<T>(
+  tenantId: string,
+  work: () => Promise<T>,
+): Promise<{ result: T; added: OpenedEntry[] }> {
+  const before = new Set((await entriesOfAccount(tenantId)).map(({ id }) => id));
+  const result = await work();
+  return { result, added: (await entriesOfAccount(tenantId)).filter(({ id }) => !before.has(id)) };
 }

@@ -244,6 +244,7 @@ export function recordedEnv(
           calls.push({ routing, method: "openLink", tokenHash });
           return byHash.get(tokenHash) ?? { state: "unknown" };
         },
+        async noteRefusedByLink() {},
         async decideByLink(tokenHash, decision) {
           fail("decideByLink");
           calls.push({ routing, method: "decideByLink", tokenHash, decision });

@@ -48,6 +48,8 @@ export interface CallOptions {
   raw?: BodyInit;
   headers?: Record<string, string>;
   env?: Env;
+  /** Whose `waitUntil` a test looks at. */
+  context?: ExecutionContext;
 }
 
 /** Sends a request to the worker. */
@@ -58,7 +60,7 @@ export async function request(path: string, options: CallOptions = {}): Promise<
   if (json !== undefined) headers.set("content-type", "application/json");
   const body = json === undefined ? raw : JSON.stringify(json);
   const method = options.method ?? (body === undefined ? "GET" : "POST");
-  const context = createExecutionContext();
+  const context = options.context ?? createExecutionContext();
   const url = `https://mail.test${path}`;
   const response = await app.fetch(
     new Request(url, { method, headers, ...(body !== undefined && { body }) }),

@@ -15,7 +15,11 @@ const emptyDns: typeof fetch = async () => Response.json({ Status: 3, Answer: []
 export async function arrive(
   to: string,
   mail: string | Uint8Array,
-  { from = "", now = Date.now }: { from?: string; now?: () => number } = {},
+  {
+    from = "",
+    now = Date.now,
+    env: environment = env,
+  }: { from?: string; now?: () => number; env?: Parameters<typeof receiveEmail>[1] } = {},
 ): Promise<string | null> {
   const bytes = typeof mail === "string" ? Buffer.from(mail) : mail;
   let rejection: string | null = null;
@@ -30,7 +34,7 @@ export async function arrive(
       forward: refuse,
       reply: refuse,
     },
-    env,
+    environment,
     { now, fetch: emptyDns },
   );
   return rejection;
@@ -71,7 +75,7 @@ export async function eventsOf(box: TestMailbox): Promise<{ type: string; data: 
 }
 
 /** Everything of a mailbox that a report could change: its rows, its chain's length, its tenant's list, what lies in R2. */
-export async function everything(box: TestMailbox): Promise<unknown> {
+export async function everything(box: TestMailbox): Promise<object> {
   const { suppressions } = unwrap(
     await env.TENANT.getByName(box.mailbox.tenant_id).listSuppressions(box.admin, { limit: 100, cursor: null }),
   );

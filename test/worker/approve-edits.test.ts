@@ -37,6 +37,7 @@ function answering(before: LinkView, after: LinkView, later: LinkView = before) 
   let decided = false;
   env.MAILBOX.getByName = () => ({
     openLink: async (hash) => (decided ? later : mailbox.openLink(hash)),
+    noteRefusedByLink: mailbox.noteRefusedByLink,
     decideByLink: async () => {
       decided = true;
       return after;

@@ -3,12 +3,11 @@ import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import { MailboxObject } from "../../durable-objects/mailbox.ts";
 import { receiveEmail } from "../../email-workers/inbound.ts";
-import type { Entry } from "../../src/audit/entry.ts";
 import { unwrap } from "../../src/errors.ts";
 import type { Operation } from "../../src/operations/operation.ts";
 import { OPERATIONS } from "../../src/operations/registry.ts";
 import type { SendAnswer } from "../../src/operations/shapes/sending.ts";
-import { entriesIn } from "../support/audit-fields.ts";
+import { addedBy } from "../support/audit-fields.ts";
 import { call, keyOf, makeTenant, request, type TestTenant } from "../support/door-harness.ts";
 import { caller, decide, EVERYTHING } from "../support/mailbox-harness.ts";
 import { NEVER_TAKEN, SAMPLE_AGENT, sampleCalls, type Things } from "../support/operation-samples.ts";
@@ -40,15 +39,6 @@ async function thingsOf(tenant: TestTenant): Promise<Things> {
     ...(await addThings(tenant.mailbox)),
     id: made.body.id,
   };
-}
-
-/** Every log: the account's and those of its mailboxes. */
-async function entriesOf(tenant: TestTenant): Promise<Entry[]> {
-  const { results } = await env.DB.prepare("SELECT routing FROM mailboxes WHERE tenant_id = ?")
-    .bind(tenant.id)
-    .all<{ routing: string }>();
-  const logs = [env.TENANT.getByName(tenant.id), ...results.map(({ routing }) => env.MAILBOX.getByName(routing))];
-  return (await Promise.all(logs.map(entriesIn))).flat();
 }
 
 /** A message that arrived, bytes and all. */
@@ -124,9 +114,7 @@ describe.each(OPERATIONS.map((operation): [string, Operation] => [operation.name
       const prepared = (await PREPARED[operation.name]?.(tenant, things)) ?? {};
       const [sample] = sampleCalls(operation, { ...things, ...prepared });
       if (!sample) throw new Error("a sample is missing");
-      const before = new Set((await entriesOf(tenant)).map(({ id }) => id));
-      const answer = await ask(tenant, scope, sample);
-      const added = (await entriesOf(tenant)).filter(({ id }) => !before.has(id));
+      const { result: answer, added } = await addedBy(tenant.id, () => ask(tenant, scope, sample));
       const own = added.filter(({ actor }) => actor.key_id === key_id);
       const label = `${sample.label} answered ${answer.status}: ${await answer.text()}`;
       const refused = NEVER_TAKEN[operation.name];
@@ -149,9 +137,8 @@ describe.each(OPERATIONS.map((operation): [string, Operation] => [operation.name
       const [sample] = sampleCalls(operation, await thingsOf(tenant));
       if (!sample) throw new Error("a sample is missing");
       const first = await (await ask(tenant, scope, sample)).text();
-      const before = new Set((await entriesOf(tenant)).map(({ id }) => id));
-      const again = await ask(tenant, scope, sample);
-      const own = (await entriesOf(tenant)).filter(({ id, actor }) => !before.has(id) && actor.key_id === key_id);
+      const { result: again, added } = await addedBy(tenant.id, () => ask(tenant, scope, sample));
+      const own = added.filter(({ actor }) => actor.key_id === key_id);
       // What is refused for its state alone (409) or its number (429) went no further than the key may.
       const text = await again.text();
       // What waits for a person is the same item however often it is asked for: it was recorded when it began to wait.

@@ -391,8 +391,8 @@ describe("while people decide about many", () => {
     const page = await pageOf(ana);
     const agent = await agentOf(world);
     const changing = withMailbox(world.sales, (own) => ({
-      openItem: async (person, pendingId, isShown) => {
-        const view = await own.openItem(person, pendingId, isShown);
+      openItem: async (person, pendingId, use) => {
+        const view = await own.openItem(person, pendingId, use);
         await own.edit(agent, pendingId, { subject: "After" });
         return view;
       },

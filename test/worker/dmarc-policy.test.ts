@@ -123,7 +123,7 @@ describe("quarantine", () => {
     const asked = unwrap(await box.stub.mark(box.overseer, id, { status: "unread" }));
     expect(asked.status).toBe("pending_inbound_approval");
     expect(await seenBy(box, "agent")).toEqual([]);
-    const view = await box.stub.openItem(PERSON, id, true);
+    const view = await box.stub.openItem(PERSON, id, "show");
     const hash = view.state === "open" ? view.item.content_hash : "";
     const word = decision === "approve" ? APPROVED_BY_PERSON : REJECTED_BY_PERSON;
     expect(await box.stub.decideInSession(PERSON, id, hash, word)).toMatchObject({ state: "decided" });

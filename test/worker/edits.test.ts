@@ -199,13 +199,13 @@ describe("an author's edit", () => {
     const box = await decidedBy([ana]);
     const id = await hold(box);
     const person = { address: ana, via: "console" } as const;
-    const view = await box.stub.openItem(person, id, true);
+    const view = await box.stub.openItem(person, id, "show");
     const hash = view.state === "open" ? view.item.content_hash : "";
     const send_at = new Date(Date.now() + 3600_000).toISOString();
     unwrap(await box.stub.edit(box.agent, id, { send_at }));
     const blind = await box.stub.decideInSession(person, id, hash, APPROVED_BY_PERSON);
     expect(blind).toMatchObject({ state: "refused", code: "content_changed" });
-    await box.stub.openItem(person, id, true);
+    await box.stub.openItem(person, id, "show");
     expect(await box.stub.decideInSession(person, id, hash, APPROVED_BY_PERSON)).toMatchObject({ state: "decided" });
     expect(await status(box, id)).toBe("scheduled");
   });

@@ -308,7 +308,7 @@ describe("oversight", () => {
     expect(item?.html).toContain("<b>euros</b>");
     expect(item?.html).not.toMatch(/script|onclick/);
     const person = { address: "approver@people.example", via: "console" } as const;
-    const view = await box.stub.openItem(person, sent.pending_id ?? "", true);
+    const view = await box.stub.openItem(person, sent.pending_id ?? "", "show");
     expect(view).toMatchObject({ state: "open", item: { source: null, forwarded: { form: "redirected" } } });
     await approve(box, sent.id);
     await runAlarm(box);
@@ -415,7 +415,7 @@ describe("oversight", () => {
     const person = { address: "approver@people.example", via: "console" } as const;
     const pending = sent.pending_id ?? "";
     const decideAs = async (edit: { subject: string; body: { text: string; html: null; markdown: null } | null }) => {
-      const view = await box.stub.openItem(person, pending, true);
+      const view = await box.stub.openItem(person, pending, "show");
       const hash = view.state === "open" ? view.item.content_hash : "";
       return box.stub.decideInSession(person, pending, hash, {
         ...APPROVED_BY_PERSON,

@@ -4,12 +4,14 @@ import { describe, expect, test } from "vitest";
 import { unwrap } from "../../src/errors.ts";
 import type { MailAddress } from "../../src/mail/message.ts";
 import { BULK_RECIPIENTS } from "../../src/mail/promotional.ts";
-import { unsubscribeToken } from "../../src/mail/unsubscribe-token.ts";
+import { readUnsubscribeToken, unsubscribeToken } from "../../src/mail/unsubscribe-token.ts";
+import { entriesIn } from "../support/audit-fields.ts";
 import { call, keyOf, makeTenant, request } from "../support/door-harness.ts";
 import {
   codeOf,
   decide,
   EVERYTHING,
+  inObject,
   makeMailbox,
   runAlarm,
   submission,
@@ -17,36 +19,11 @@ import {
 } from "../support/mailbox-harness.ts";
 import { receivedFor } from "../support/received-mail.ts";
 import { addressFor, arrive, eventsOf, everything, read, sent, suppressionOf } from "../support/returned-mail.ts";
+import { linkFor, mailed, oneClick, PROMOTIONAL, withAddress } from "../support/unsubscribe-links.ts";
 
-const ADDRESS = "Acme Ltd\n1 Street, Town";
-const PROMOTIONAL = { tags: { promotional: "" } };
-
-async function withAddress(mode: "autonomous" | "gated_send" = "autonomous"): Promise<TestMailbox> {
-  const box = await makeMailbox({ oversight_mode: mode });
-  const tenant = env.TENANT.getByName(box.mailbox.tenant_id);
-  unwrap(await tenant.updateAccount(box.admin, { postal_address: ADDRESS }, null));
-  return box;
-}
-
-/** @returns the path of the link in the headers of the newest mail to an address. */
-async function linkFor({ address }: MailAddress): Promise<string> {
-  const raw = (await receivedFor(address)).at(-1)?.raw.replace(/\r\n[ \t]+/g, " ") ?? "";
-  const link = /^List-Unsubscribe: ?<https:\/\/mail\.test(\/v1\/unsubscribe\/[0-9a-z]+)>\r$/m.exec(raw)?.[1];
-  if (!link) throw new Error("the mail has no link to unsubscribe");
-  return link;
-}
-
-const oneClick = (path: string) =>
-  request(path, {
-    raw: "List-Unsubscribe=One-Click",
-    headers: { "content-type": "application/x-www-form-urlencoded" },
-  });
-
-async function mailed() {
-  const box = await withAddress();
-  const [ana, bo] = [addressFor(box, "ana"), addressFor(box, "bo")];
-  const id = await sent(box, [ana, bo], PROMOTIONAL);
-  return { box, ana, bo, id, path: await linkFor(ana) };
+/** Everything of a mailbox but how many entries its log has. */
+async function everythingBut(box: TestMailbox): Promise<unknown> {
+  return { ...(await everything(box)), entries: null };
 }
 
 describe("promotional mail", () => {
@@ -228,7 +205,7 @@ describe("a link", () => {
     "that is fetched by %s, as scanners do, changes nothing and tells little",
     async (method) => {
       const { box, ana, path } = await mailed();
-      const before = await everything(box);
+      const before = await everythingBut(box);
       const answer = await request(path, { method });
       expect(answer.status).toBe(200);
       const page = await answer.text();
@@ -236,7 +213,7 @@ describe("a link", () => {
       if (method === "GET") expect(page).toContain("a…@customer.example");
       expect(answer.headers.get("content-security-policy")).toContain("default-src 'none'");
       await runAlarm(box);
-      expect(await everything(box)).toEqual(before);
+      expect(await everythingBut(box)).toEqual(before);
     },
   );
 
@@ -284,13 +261,80 @@ describe("a link", () => {
       const raw = new URLSearchParams({ unsubscribe: "yes", address });
       return request(path, { raw });
     };
-    const before = await everything(box);
+    const before = await everythingBut(box);
     const stranger = await type("stranger@elsewhere.example");
-    expect(await everything(box)).toEqual(before);
+    expect(await everythingBut(box)).toEqual(before);
     expect((await type("no address")).status).toBe(422);
     const own = await type(ana.address.toUpperCase());
     expect([stranger.status, await stranger.text()]).toEqual([own.status, await own.text()]);
     expect(await suppressionOf(box, ana)).toBe("unsubscribed");
+  });
+});
+
+describe("what is done by a link", () => {
+  const position = (path: string) => readUnsubscribeToken(env, path.slice(path.lastIndexOf("/") + 1))?.position;
+  const usesOf = async (box: TestMailbox) =>
+    (await entriesIn(box.stub)).filter(({ actor: { id, via } }) => id === "recipient" && via === "link");
+  const footerOf = (email_id: string) => `/v1/unsubscribe/${unsubscribeToken(env, { email_id, position: null })}`;
+  const typed = (path: string, address: string) =>
+    request(path, { raw: new URLSearchParams({ unsubscribe: "yes", address }) });
+
+  test("is an entry about the message: whose link it was is sealed, and erased with the message", async () => {
+    const { box, ana, id, path } = await mailed();
+    await request(path);
+    await oneClick(path);
+    await oneClick(path);
+    const uses = await usesOf(box);
+    expect(uses.map(({ action, detail }) => [action, detail])).toEqual([
+      ["unsubscribe.opened", {}],
+      ["message.unsubscribed", { position: position(path) }],
+      ["nothing.changed", { would_be: "message.unsubscribed" }],
+    ]);
+    for (const { resource, sealed, personal } of uses) {
+      expect([resource, sealed?.kid]).toEqual([{ type: "email", id }, id]);
+      expect(personal).toEqual({ recipient: ana.address });
+    }
+    const asked = unwrap(await box.stub.erase(box.admin, id, null));
+    unwrap(await box.stub.erase(box.admin, id, "needs_approval" in asked ? asked.needs_approval.change : null));
+    expect((await usesOf(box)).map(({ personal }) => personal)).toEqual([null, null, null]);
+    expect(
+      await inObject(box, (_object, { storage: { sql } }) => sql.exec("SELECT * FROM unsubscribe_links").toArray()),
+    ).toEqual([]);
+    // The link leads nowhere now.
+    expect((await request(path)).status).toBe(404);
+    expect(await usesOf(box)).toHaveLength(3);
+  });
+
+  test("of a footer names nobody, and an address that the message did not go to is kept nowhere", async () => {
+    const { box, ana, id } = await mailed();
+    const path = footerOf(id);
+    await request(path);
+    await typed(path, "no address");
+    await typed(path, "stranger@elsewhere.example");
+    await typed(path, ana.address);
+    expect((await usesOf(box)).map(({ action, personal }) => [action, personal])).toEqual([
+      ["unsubscribe.opened", null],
+      ["unsubscribe.opened", null],
+      ["unsubscribe.refused", null],
+      ["message.unsubscribed", { recipient: ana.address }],
+    ]);
+    expect(JSON.stringify(await entriesIn(box.stub))).not.toContain("elsewhere");
+  });
+
+  test("has twenty entries of openings, and more of what is tried by it; whoever opens one hides nothing of another", async () => {
+    const { box, bo, id, path } = await mailed();
+    for (let opened = 0; opened < 25; opened++) await request(path);
+    expect(await usesOf(box)).toHaveLength(20);
+    for (let sent = 0; sent < 25; sent++) await oneClick(path);
+    const counts = Object.groupBy(await usesOf(box), ({ action }) => action);
+    expect(Object.entries(counts).map(([action, uses]) => [action, uses?.length])).toEqual([
+      ["unsubscribe.opened", 20],
+      ["message.unsubscribed", 1],
+      ["nothing.changed", 20],
+    ]);
+    await request(await linkFor(bo));
+    await request(footerOf(id));
+    expect((await usesOf(box)).slice(-2).map(({ personal }) => personal)).toEqual([{ recipient: bo.address }, null]);
   });
 });
 

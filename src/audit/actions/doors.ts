@@ -24,7 +24,7 @@ export const ATTEMPT_ACTIONS = {
   "nothing.changed": {
     says: "A call asked for what stood so already.",
     detail: ["would_be"],
-    personal: NONE,
+    personal: ["recipient"],
   },
 } as const satisfies Record<string, ActionRow>;
 

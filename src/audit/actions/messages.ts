@@ -176,6 +176,12 @@ export const DELIVERY_ACTIONS = {
   "delivery.feedback": { says: "A feedback report came that is no complaint.", ...CAME_BACK },
   "message.complained": { says: "A recipient complained.", ...CAME_BACK },
   "message.unsubscribed": { says: "A recipient wants no more such mail.", ...CAME_BACK },
+  "unsubscribe.opened": { says: "A link to unsubscribe was opened.", detail: NONE, personal: ["recipient"] },
+  "unsubscribe.refused": {
+    says: "An address was to be unsubscribed that the message did not go to.",
+    detail: NONE,
+    personal: NONE,
+  },
 } as const satisfies Record<string, ActionRow>;
 
 /** Marks and tags. */

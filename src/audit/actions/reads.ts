@@ -25,7 +25,7 @@ const QUERY = [
 /** Reading. */
 export const READ_ACTIONS = {
   "message.read": { says: "A message was read.", detail: ["marked", ...PERMIT], personal: NONE },
-  "message.record_read": { says: "The whole story of a message was read.", detail: NONE, personal: NONE },
+  "message.record_read": { says: "The whole story of a message was read.", detail: NONE, personal: ["person"] },
   "message.tags_read": { says: "A message's tags were read.", detail: PERMIT, personal: NONE },
   "inbox.listed": {
     says: "A mailbox's messages were listed or searched.",
@@ -106,7 +106,7 @@ export const READ_ACTIONS = {
     detail: ["verified"],
     personal: NONE,
   },
-  "pending.listed": { says: "It was listed what waits for a decision.", detail: ["results"], personal: NONE },
+  "pending.listed": { says: "It was listed what waits for a decision.", detail: ["results"], personal: ["person"] },
   "pending.read": { says: "What waits for a decision was read.", detail: ["items"], personal: ["person"] },
 } as const satisfies Record<string, ActionRow>;
 

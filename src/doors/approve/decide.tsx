@@ -1,4 +1,5 @@
 import type { LinkView, PersonDecision } from "../../../durable-objects/mailbox-rpc.ts";
+import type { ErrorCode } from "../../errors.ts";
 import { DecisionPage, type TypedEdit } from "../../pages/decision.tsx";
 import type { KeptWords } from "../../pages/kept.tsx";
 import { PROBLEMS } from "../../pages/problem.tsx";
@@ -36,7 +37,7 @@ export async function decide(c: Door, now: number): Promise<Response> {
   if (!isFromOurPage(c.req.raw, c.env.PUBLIC_URL)) return problem(c, PROBLEMS.csrf, link.base);
   const form = await readDecisionForm(c.req.raw);
   if (form === null) return problem(c, PROBLEMS.too_large, link.base);
-  const { value: view } = await askMailbox(c.env, link.routing, (links) => links.openLink(link.hash));
+  const { value: view } = await askMailbox(c.env, link.routing, (links) => links.openLink(link.hash, "decide"));
   if (view.state !== "open") {
     // Words that did not come from our own page are not shown on it.
     const kept = isOurs(c, link, form, form.content_hash) ? keptWords(form) : null;
@@ -57,8 +58,14 @@ const NOT_TAKEN = "Your decision could not be taken. Please try again.";
 
 async function takeForm(c: Door, link: Link, view: OpenView, form: DecisionForm, now: number): Promise<Response> {
   const { note, typed, content_hash } = form;
-  if (view.approved_at !== null) return show(c, 409, decisionPage(c, link, view, now, { trouble: COUNTED }));
+  const refuse = (code: ErrorCode) =>
+    askMailbox(c.env, link.routing, (links) => links.noteRefusedByLink(link.hash, code));
+  if (view.approved_at !== null) {
+    await refuse("already_decided");
+    return show(c, 409, decisionPage(c, link, view, now, { trouble: COUNTED }));
+  }
   if (content_hash !== "" && content_hash !== view.item.content_hash) {
+    await refuse("content_changed");
     return show(c, 409, decisionPage(c, link, view, now, { note, typed, trouble: CHANGED }));
   }
   const { decision, trouble } = decisionOf(form, view.item);

@@ -2,7 +2,7 @@ import type { MailboxRpc } from "../../../durable-objects/mailbox-rpc.ts";
 import type { MasterKeys } from "../../store/secrets.ts";
 
 /** What a mailbox object answers about decision links. */
-export type Links = Pick<MailboxRpc, "openLink" | "decideByLink">;
+export type Links = Pick<MailboxRpc, "openLink" | "noteRefusedByLink" | "decideByLink">;
 
 /** The part of the worker's environment that decision links need; the whole `Env` is one. */
 export interface ApproveEnv extends MasterKeys {

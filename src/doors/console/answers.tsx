@@ -35,12 +35,16 @@ export function goTo(c: Door, path: `/console${string}`): Response {
  * their mailbox, and what another site has the browser ask for (403) is not the person's try.
  * @returns the answer.
  */
-async function refusalRecorded(c: Door, { tenant_id, hash }: SignedIn, answer: Response): Promise<Response> {
-  if (answer.status !== 404) return answer;
-  const asked = namedIn([c.req.param(), c.req.query()]);
-  const attempt = { operation: `${c.req.method} ${routePath(c)}`, code: "not_found" as const, asked };
-  await callTenant(c.env, tenant_id, (tenant) => tenant.recordRefusalInSession(hash, attempt));
+async function refusalRecorded(c: Door, person: SignedIn, answer: Response): Promise<Response> {
+  if (answer.status === 404) await recordUnknown(c, person, [c.req.param(), c.req.query()]);
   return answer;
+}
+
+/** @param sources what the person asked for, by the names of its fields. */
+export async function recordUnknown(c: Door, { tenant_id, hash }: SignedIn, sources: readonly object[]): Promise<void> {
+  const operation = `${c.req.method} ${routePath(c)}`;
+  const attempt = { operation, code: "not_found" as const, asked: namedIn(sources) };
+  await callTenant(c.env, tenant_id, (tenant) => tenant.recordRefusalInSession(hash, attempt));
 }
 
 /** Shows a page to whoever is signed in; everybody else is asked to sign in. */

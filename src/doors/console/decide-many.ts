@@ -1,9 +1,11 @@
 import type { DecisionItem, LinkView, PersonDecision } from "../../../durable-objects/mailbox-rpc.ts";
+import type { ErrorCode } from "../../errors.ts";
 import type { BulkResult, ResultKind } from "../../pages/console/results.tsx";
 import { titleOf, whyAlone } from "../../pages/console/row.ts";
 import { winnerInWords } from "../../pages/outcome.tsx";
 import { quorumInWords } from "../../pages/words.ts";
 import { askMailbox } from "../../store/mailbox-client.ts";
+import { recordUnknown } from "./answers.tsx";
 import { isOwn, placeOf, voiceOf } from "./item.tsx";
 import type { Door, SignedIn } from "./session.ts";
 
@@ -63,19 +65,23 @@ async function tryOne(
   decision: PersonDecision,
 ): Promise<BulkResult> {
   const place = await placeOf(c, person, id);
-  if (!place) return unknown(id);
+  if (!place) return unknown(c, person, id);
   const voice = voiceOf(person);
-  const view = await askMailbox(c.env, place.routing, (mailbox) => mailbox.openItem(voice, id, false));
+  const view = await askMailbox(c.env, place.routing, (mailbox) => mailbox.openItem(voice, id, "decide"));
   if (view.state === "decided") return decided(id, null, person, view, decision);
-  if (view.state !== "open") return unknown(id);
+  if (view.state !== "open") return unknown(c, person, id);
   const { item } = view;
   const refusal = whyNot(item, view.approved_at, content_hash, decision);
-  if (refusal) return result(id, titleOf(item), ...refusal);
+  if (refusal) {
+    const { kind, what, code } = refusal;
+    await askMailbox(c.env, place.routing, (mailbox) => mailbox.noteRefusedInSession(voice, id, code));
+    return result(id, titleOf(item), kind, what);
+  }
   const taken = await askMailbox(c.env, place.routing, (mailbox) =>
     mailbox.decideInSession(voice, id, content_hash, decision),
   );
   if (taken.state === "decided") return decided(id, titleOf(item), person, taken, decision);
-  if (taken.state !== "refused") return unknown(id);
+  if (taken.state !== "refused") return unknown(c, person, id);
   const kind = taken.code === "content_changed" ? "changed" : "refused";
   return result(id, titleOf(item), kind, `${taken.error} It was not decided.`);
 }
@@ -86,12 +92,18 @@ function whyNot(
   approvedAt: string | null,
   shown: string,
   { decision }: PersonDecision,
-): [ResultKind, string] | null {
-  if (item.content_hash !== shown) return ["changed", "It is not what its row showed any more. It was not decided."];
+): { kind: ResultKind; what: string; code: ErrorCode } | null {
+  if (item.content_hash !== shown) {
+    const what = "It is not what its row showed any more. It was not decided.";
+    return { kind: "changed", what, code: "content_changed" };
+  }
   if (decision === "reject") return null;
-  if (approvedAt !== null) return ["decided_before", "You have approved it already; others are needed."];
+  if (approvedAt !== null) {
+    const what = "You have approved it already; others are needed.";
+    return { kind: "decided_before", what, code: "already_decided" };
+  }
   const alone = whyAlone(item);
-  return alone === null ? null : ["alone", `${alone} It was not decided.`];
+  return alone === null ? null : { kind: "alone", what: `${alone} It was not decided.`, code: "content_not_seen" };
 }
 
 function decided(
@@ -110,7 +122,9 @@ function decided(
   return result(id, title, kind, `${winnerInWords(outcome)} ${progress}`.trim());
 }
 
-function unknown(id: string): BulkResult {
+/** One of many has no answer of its own that could be a 404; it is recorded as if it had. */
+async function unknown(c: Door, person: SignedIn, id: string): Promise<BulkResult> {
+  await recordUnknown(c, person, [{ pending_id: id }]);
   return result(id, null, "unknown", "It is not there, or it is not for you to decide.");
 }
 

@@ -1,4 +1,5 @@
-import type { LinkView, PersonDecision } from "../../../durable-objects/mailbox-rpc.ts";
+import type { ItemUse, LinkView, PersonDecision } from "../../../durable-objects/mailbox-rpc.ts";
+import type { ErrorCode } from "../../errors.ts";
 import { asEmailId, isId, type RoutingNumber, routingNumberOf } from "../../ids.ts";
 import type { Person } from "../../oversight/caller.ts";
 import { attachmentAt } from "../../oversight/item-attachments.ts";
@@ -47,15 +48,8 @@ export async function placeOf(c: Door, { tenant_id }: SignedIn, id: string): Pro
   return { id, routing, base: `/console/items/${id}` };
 }
 
-/** @param isShown whether what it answers is what the person is going to see. @param downloaded the file that they get. */
-function open(
-  c: Door,
-  person: SignedIn,
-  { id, routing }: Place,
-  isShown = false,
-  downloaded?: number,
-): Promise<LinkView> {
-  return askMailbox(c.env, routing, (mailbox) => mailbox.openItem(voiceOf(person), id, isShown, downloaded));
+function open(c: Door, person: SignedIn, { id, routing }: Place, use: ItemUse): Promise<LinkView> {
+  return askMailbox(c.env, routing, (mailbox) => mailbox.openItem(voiceOf(person), id, use));
 }
 
 /** What stands in a page's form again, and why an earlier try to decide was not taken. */
@@ -112,7 +106,7 @@ function showDecided(
 export function itemPage(c: Door, now: number): Promise<Response> {
   return forPerson(c, async (person) => {
     const place = await placeOf(c, person, c.req.param("id") ?? "");
-    const view = place && (await open(c, person, place, true));
+    const view = place && (await open(c, person, place, "show"));
     if (place && view?.state === "open") return showOpen(c, 200, person, place, view, now);
     return view?.state === "decided" ? showDecided(c, 200, person, view) : tell(c, NOTICES.unknown, person);
   });
@@ -136,16 +130,38 @@ const CHANGED =
 const COUNTED = "Your approval counts already. Nothing more was decided.";
 
 async function takeForm(c: Door, person: SignedIn, place: Place, form: DecisionForm, now: number): Promise<Response> {
-  const view = await open(c, person, place);
+  const view = await open(c, person, place, "decide");
   if (view.state !== "open") return showNotOpen(c, person, view, form);
+  const refuse = (code: ErrorCode) =>
+    askMailbox(c.env, place.routing, (mailbox) => mailbox.noteRefusedInSession(voiceOf(person), place.id, code));
   const { note, typed } = form;
-  if (view.approved_at !== null) return showOpen(c, 409, person, place, view, now, { trouble: COUNTED });
+  if (view.approved_at !== null) {
+    await refuse("already_decided");
+    return showAgain(c, 409, person, place, form, now, { trouble: COUNTED });
+  }
   if (form.content_hash !== view.item.content_hash) {
-    return showOpen(c, 409, person, place, view, now, { note, typed, trouble: CHANGED });
+    await refuse("content_changed");
+    return showAgain(c, 409, person, place, form, now, { note, typed, trouble: CHANGED });
   }
   const { decision, trouble } = decisionOf(form, view.item);
-  if (decision === null) return showOpen(c, 422, person, place, view, now, { note, typed, trouble });
+  if (decision === null) return showAgain(c, 422, person, place, form, now, { note, typed, trouble });
   return takeDecision(c, person, place, form, decision, now);
+}
+
+/** The page as it stands now, which the person thereby reads once more. */
+async function showAgain(
+  c: Door,
+  status: 409 | 422,
+  person: SignedIn,
+  place: Place,
+  form: DecisionForm,
+  now: number,
+  retry: Retry,
+): Promise<Response> {
+  const view = await open(c, person, place, "show");
+  return view.state === "open"
+    ? showOpen(c, status, person, place, view, now, retry)
+    : showNotOpen(c, person, view, form);
 }
 
 function showNotOpen(c: Door, person: SignedIn, view: LinkView, form: DecisionForm): Response {
@@ -178,10 +194,8 @@ async function takeDecision(
     return showDecided(c, 409, person, taken, keptWords(form));
   }
   if (taken.state !== "refused") return tell(c, NOTICES.unknown, person);
-  const view = await open(c, person, place, true);
-  if (view.state !== "open") return showNotOpen(c, person, view, form);
   const { note, typed } = form;
-  return showOpen(c, 409, person, place, view, now, { note, typed, trouble: `${taken.error} Nothing was decided.` });
+  return showAgain(c, 409, person, place, form, now, { note, typed, trouble: `${taken.error} Nothing was decided.` });
 }
 
 /** A file of an item that waits. */
@@ -190,7 +204,7 @@ export function download(c: Door): Promise<Response> {
     const place = await placeOf(c, person, c.req.param("id") ?? "");
     const number = attachmentNumber(c.req.param("index"));
     const isHead = c.req.method === "HEAD";
-    const view = place && (await open(c, person, place, false, isHead ? undefined : number));
+    const view = place && (await open(c, person, place, isHead || number === undefined ? "ask" : { file: number }));
     if (view?.state === "decided") return tell(c, NOTICES.decided, person);
     if (view?.state !== "open") return tell(c, NOTICES.unknown, person);
     const file = attachmentAt(view.item, number);

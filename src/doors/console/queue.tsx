@@ -1,8 +1,10 @@
+import { NOTICES } from "../../pages/console/notice.tsx";
 import { QueuePage, queueAddress } from "../../pages/console/queue.tsx";
 import { ResultsPage } from "../../pages/console/results.tsx";
 import { LONGEST_NOTE } from "../../pages/decision.tsx";
+import { callTenant } from "../../store/mailbox-client.ts";
 import { cleanNote, noteTrouble, readFields } from "../approve/form.ts";
-import { formOf, forPerson, show } from "./answers.tsx";
+import { formOf, forPerson, show, tell } from "./answers.tsx";
 import { decideMany, MOST_PICKS, type Pick, picksIn } from "./decide-many.ts";
 import { type AskedQueue, askedQueue, filterOf } from "./filters.ts";
 import { voiceOf } from "./item.tsx";
@@ -35,9 +37,14 @@ async function showQueue(
   now: number,
   retry: Retry | null = null,
 ): Promise<Response> {
-  const { tenant_id } = person;
+  const { tenant_id, hash } = person;
   const filter = trouble === null ? await filterOf(c.env.DB, tenant_id, filters, now) : null;
   const view = filter ? await readQueue(c.env, tenant_id, voiceOf(person), filter, after) : EMPTY;
+  // Each item's mailbox has recorded that it was read; that the queue was looked at is on record where nothing is in it, too.
+  const isRecorded =
+    trouble !== null ||
+    (await callTenant(c.env, tenant_id, (tenant) => tenant.recordQueueInSession(hash, view.rows.length)));
+  if (!isRecorded) return tell(c, NOTICES.unknown, person);
   const all = chooseAll ? view.rows.map(({ pending_id }) => pending_id) : [];
   const chosen = retry?.chosen ?? new Set(all);
   const told = retry?.trouble ?? trouble ?? undefined;

@@ -146,12 +146,12 @@ export async function personDecides(story: Story, step: Of<"person decides">): P
   const person = { address: addressOf(step.by), via: "console" as const };
   const pendingId = item.id.replace("em_", "pend_");
   if (world.tenant.isAway) {
-    const failed = await world.object.openItem(person, pendingId, true).catch((error: unknown) => String(error));
+    const failed = await world.object.openItem(person, pendingId, "show").catch((error: unknown) => String(error));
     expectSame("without the tenant nobody is known to have a seat", failed, "Error: the tenant does not answer");
     return `${step.by} looks at ${item.name} → unavailable`;
   }
   if (step.looks) {
-    const view = await world.object.openItem(person, pendingId, true);
+    const view = await world.object.openItem(person, pendingId, "show");
     if (view.state === "open") story.remember(step.by, item, seenOnPage(view.item));
     expectSame("a session shows what waits", view.state, sessionState(story, item, step.by));
     if (view.state === "open") expectSame("a session shows what is there", onPage(view.item), contentOfItem(item));
