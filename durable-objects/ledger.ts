@@ -308,6 +308,13 @@ export abstract class Ledger extends DurableObject<Env> implements Log, LogRpc {
     this.timers.set(kind, ref, due, options);
   }
 
+  scheduleBy(kind: string, ref: string, due: number): boolean {
+    const timer = this.timers.get(kind, ref);
+    if (timer !== null && timer.due <= due) return false;
+    this.timers.set(kind, ref, due);
+    return true;
+  }
+
   unschedule(kind: string, ref: string): void {
     this.timers.clear(kind, ref);
   }

@@ -31,14 +31,19 @@ export type RandomBytes = (length: number) => Uint8Array;
 /** Cryptographically random bytes. */
 export const randomBytes: RandomBytes = (length) => crypto.getRandomValues(new Uint8Array(length));
 
-function encodeTime(ms: number): string {
-  let rest = ms;
+/** Of one length, so that texts sort as the numbers do. */
+function encodeNumber(value: number, characters: number): string {
+  let rest = value;
   let text = "";
-  for (let i = 0; i < 10; i++) {
+  for (let i = 0; i < characters; i++) {
     text = CROCKFORD[rest % 32] + text;
     rest = Math.floor(rest / 32);
   }
   return text;
+}
+
+function decodeNumber(text: string): number {
+  return [...text].reduce((value, character) => value * 32 + CROCKFORD.indexOf(character), 0);
 }
 
 function encodeRandom(characters: number, random: RandomBytes): string {
@@ -66,7 +71,22 @@ export function newId(
   random: RandomBytes = randomBytes,
 ): string {
   const tail = routing === undefined ? encodeRandom(16, random) : encodeRandom(8, random) + routing;
-  return `${prefix}_${encodeTime(now)}${tail}`;
+  return `${prefix}_${encodeNumber(now, 10)}${tail}`;
+}
+
+/** Places that the 8 characters for them hold: more than a log can have entries. */
+const PLACES = 32 ** 8;
+
+/**
+ * Makes the id of an audit entry. Within a log ids sort as the entries do, also those of one millisecond and those that were written while
+ * the clock had gone back: after the time comes the place, in 8 characters, then 8 random ones, by which logs of one time and place differ.
+ * @param at milliseconds since the epoch, never before the previous entry's.
+ * @param seq the entry's place in its log.
+ * @throws RangeError for a place that does not fit.
+ */
+export function newEntryId(at: number, seq: number, random: RandomBytes = randomBytes): string {
+  if (!Number.isInteger(seq) || seq < 0 || seq >= PLACES) throw new RangeError(`no entry has the place ${seq}`);
+  return `aud_${encodeNumber(at, 10)}${encodeNumber(seq, 8)}${encodeRandom(8, random)}`;
 }
 
 const ID = /^([a-z]{2,4})_([0-7][0-9A-HJKMNP-TV-Z]{25})$/;
@@ -74,6 +94,12 @@ const ID = /^([a-z]{2,4})_([0-7][0-9A-HJKMNP-TV-Z]{25})$/;
 /** @returns whether `text` has the form of an id of that kind; it may still name nothing. */
 export function isId(prefix: IdPrefix, text: string): boolean {
   return ID.exec(text)?.[1] === prefix;
+}
+
+/** @returns the time and the place that an entry's id says, or null if it is no entry's. Ids made before they had a place say any. */
+export function placeInEntryId(id: string): { at: number; seq: number } | null {
+  if (!isId("aud", id)) return null;
+  return { at: decodeNumber(id.slice(4, 14)), seq: decodeNumber(id.slice(14, 22)) };
 }
 
 /** @returns the routing number inside an `mbx_`, `em_`, `thr_`, `pend_`, `tpl_`, `alw_` or `sig_` id, or null if `id` is none. */

@@ -1,6 +1,6 @@
 import { type Entry, entryTime, hashEntryText, NO_PREVIOUS, newEntryText } from "../../src/audit/entry.ts";
 import { type DataKey, newDataKey, sealPersonal, unwrapDataKey, wrapDataKey } from "../../src/audit/sealing.ts";
-import { newId } from "../../src/ids.ts";
+import { newEntryId } from "../../src/ids.ts";
 import { isErasedKey } from "./erasure.ts";
 import type { Log, NewEntry } from "./log.ts";
 import { checkLogKey } from "./log-key.ts";
@@ -48,7 +48,7 @@ export function appendEntry(log: Log, { actor, action, resource, mode, detail, p
   const head = headOf(sql);
   const seq = head ? head.seq + 1 : 0;
   const at = entryTime(log.now(), head?.at ?? null);
-  const id = newId("aud", Date.parse(at));
+  const id = newEntryId(Date.parse(at), seq);
   const entry: Entry = {
     v: 1,
     log: name,

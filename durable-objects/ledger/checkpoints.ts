@@ -24,8 +24,7 @@ interface CheckpointRow extends Record<string, SqlStorageValue> {
 
 /** Has a checkpoint made in time for what was appended just now. Inside `commit`. */
 export function scheduleCheckpoint(log: Log): void {
-  const { log: name } = log.identity();
-  if (!log.isScheduled(CHECKPOINT, name)) log.schedule(CHECKPOINT, name, log.now() + CHECKPOINT_AFTER);
+  log.scheduleBy(CHECKPOINT, log.identity().log, log.now() + CHECKPOINT_AFTER);
 }
 
 /** Serves a `checkpoint` timer. */

@@ -11,8 +11,8 @@ const DAILY = [RETAIN, RECONCILE];
 
 /** Has what was appended just now kept. Inside `commit`. */
 export function scheduleKeeping(log: Log, { seq }: Pick<Entry, "seq">): void {
-  scheduleSegment(log, { seq });
-  if (seq === 0) scheduleDaily(log);
+  // Once for each segment is often enough to see whether a clock that was ahead has put off what is daily.
+  if (scheduleSegment(log, { seq })) scheduleDaily(log);
 }
 
 /** The same for a log that was begun without all of that. Inside `commit`. */
@@ -22,5 +22,5 @@ export function startKeeping(log: Log): void {
 }
 
 function scheduleDaily(log: Log): void {
-  for (const kind of DAILY) log.schedule(kind, log.identity().log, log.now() + DAY);
+  for (const kind of DAILY) log.scheduleBy(kind, log.identity().log, log.now() + DAY);
 }

@@ -30,8 +30,12 @@ export interface Log {
   /** Appends an audit entry. Inside `commit`, beside the change it records. */
   append<E extends NewEntry>(entry: E & OnlyNamed<E>): Entry;
   schedule(kind: string, ref: string, due: number, options?: { attempts?: number; leased?: boolean }): void;
+  /**
+   * Has it done by then: a timer that is set for earlier stays, one that is set for later is brought forward, as a clock that was ahead
+   * leaves it. @returns whether it was set.
+   */
+  scheduleBy(kind: string, ref: string, due: number): boolean;
   unschedule(kind: string, ref: string): void;
-  isScheduled(kind: string, ref: string): boolean;
   /** Brings entries, events and data keys to D1; never throws, and what fails is tried again by the alarm. */
   drain(): Promise<void>;
   /** Resolves once a drain that is under way has ended, whichever way: what it read before now has reached D1, or never will. */

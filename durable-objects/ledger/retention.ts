@@ -74,11 +74,21 @@ async function droppable(log: Log, before: number): Promise<Segment[]> {
   const limit = new Date(before).toISOString();
   const old: Segment[] = [];
   for (const segment of segmentsFrom(log, floorsOf(log).floor, AT_ONCE)) {
-    if (segment.stored === 0 || segment.last >= drained || segment.last_at >= limit) break;
+    if (segment.stored === 0 || segment.last >= drained || !isOlder(log, segment, limit)) break;
     if (!(await isHeldByR2(log, segment))) break;
     old.push(segment);
   }
   return old;
+}
+
+/**
+ * Whether all entries of a segment are older than that. Where their time is still to come, a clock that ran ahead wrote it: they are at
+ * least as old then as what was sealed last of them and of everything behind them.
+ */
+function isOlder(log: Log, { first, last_at }: Segment, limit: string): boolean {
+  if (Date.parse(last_at) <= log.now()) return last_at < limit;
+  const sealed = "SELECT 1 FROM segments WHERE first >= ? AND sealed_at < ? LIMIT 1";
+  return log.storage().exec(sealed, first, limit).toArray().length > 0;
 }
 
 /** Whether R2 holds the segment; a segment that is missing is written again by the reconciler. */

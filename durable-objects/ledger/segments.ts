@@ -48,13 +48,14 @@ export interface Segment extends Record<string, SqlStorageValue> {
   stored: number;
 }
 
-/** Has what was appended just now sealed in time. Inside `commit`. */
-export function scheduleSegment(log: Log, { seq }: Pick<Entry, "seq">): void {
+/** Has what was appended just now sealed in time. Inside `commit`. @returns whether the timer was set. */
+export function scheduleSegment(log: Log, { seq }: Pick<Entry, "seq">): boolean {
   const { log: name } = log.identity();
   // Only once, when it is full: were it done with each entry more, failures would be repeated without a pause.
   const isFull = seq - plannedEnd(log.storage()) + 1 === SEGMENT_ENTRIES;
-  if (isFull) log.schedule(SEGMENT, name, log.now());
-  else if (!log.isScheduled(SEGMENT, name)) log.schedule(SEGMENT, name, log.now() + DAY);
+  if (!isFull) return log.scheduleBy(SEGMENT, name, log.now() + DAY);
+  log.schedule(SEGMENT, name, log.now());
+  return true;
 }
 
 /** @returns the position after the last segment, finished or not. */
@@ -68,7 +69,7 @@ function plannedEnd(sql: SqlStorage): number {
 /** Serves a `segment` timer. What breaks off is taken up where it was: the plan is kept, and every step may be repeated. */
 export async function sealByTimer(log: Log, timer: Timer): Promise<void> {
   for (let sealed = 0; sealed < AT_ONCE; sealed++) {
-    const segment = log.commit(() => nextSegment(log, timer));
+    const segment = log.commit(() => nextSegment(log, timer, sealed));
     if (!segment) return;
     await log.flush();
     if (!(await seal(log, segment))) return log.commit(() => log.unschedule(timer.kind, timer.ref));
@@ -78,9 +79,10 @@ export async function sealByTimer(log: Log, timer: Timer): Promise<void> {
 
 /**
  * The segment that is to be stored now: one whose way was interrupted, or a new one. Inside `commit`.
+ * @param sealed how many the timer has stored already.
  * @returns null if there is none; the timer is set for when there is.
  */
-function nextSegment(log: Log, timer: Timer): Segment | null {
+function nextSegment(log: Log, timer: Timer, sealed: number): Segment | null {
   const sql = log.storage();
   const [unfinished] = sql.exec<Segment>("SELECT * FROM segments WHERE stored = 0 ORDER BY first LIMIT 1").toArray();
   if (unfinished) {
@@ -90,11 +92,24 @@ function nextSegment(log: Log, timer: Timer): Segment | null {
     return null;
   }
   const { entries, isFull, firstAt } = unsealed(sql);
-  const due = firstAt === null ? null : Date.parse(firstAt) + DAY;
-  if (entries.length > 0 && due !== null && (isFull || due <= log.now())) return plan(log, entries);
-  if (due === null) log.unschedule(timer.kind, timer.ref);
-  else log.schedule(timer.kind, timer.ref, due);
+  if (firstAt === null) {
+    log.unschedule(timer.kind, timer.ref);
+    return null;
+  }
+  const due = dueOf(log, firstAt, sealed);
+  if (isFull || due <= log.now()) return plan(log, entries);
+  log.schedule(timer.kind, timer.ref, due);
   return null;
+}
+
+/**
+ * When entries are to be sealed that do not fill a segment. A time that is still to come was written by a clock that ran ahead, and says
+ * nothing: the timer does, which was set for a day after by a clock that did not.
+ */
+function dueOf(log: Log, firstAt: string, sealed: number): number {
+  const at = Date.parse(firstAt);
+  if (at <= log.now()) return at + DAY;
+  return sealed === 0 ? log.now() : log.now() + DAY;
 }
 
 type TimedEntry = SegmentEntry & { at: string };

@@ -15,7 +15,7 @@ interface Place {
 /** As far as an id says when its entry was made: the prefix and ten characters of time. */
 const TIMED_LENGTH = "aud_".length + 10;
 
-/** The first entry in D1 of that time or later: ids of one millisecond are in no order, so that the smallest place among them counts. */
+/** The first entry in D1 of that time or later: ids of one millisecond were in no order once, so that the smallest place among them counts. */
 const IN_D1 = `
   SELECT min(seq) AS seq FROM audit_log, (
     SELECT substr(id, 1, ${TIMED_LENGTH}) AS timed FROM audit_log
