@@ -51,8 +51,8 @@ export interface ProofAnswer {
 export interface ReconcileAnswer {
   log: string;
   /** How many of each were compared. */
-  checked: { entries: number; segments: number; erased_keys: number };
-  /** What was missing in D1 or R2, or there again, and is put right. */
+  checked: { entries: number; segments: number; data_keys: number; erased_keys: number };
+  /** What was missing in D1 or R2, there again, or another data key, and is put right. */
   repaired: Repair[];
   /** What D1 or R2 have otherwise; `seq` is the first entry that it is about. */
   faults: LogFault[];

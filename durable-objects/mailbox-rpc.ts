@@ -20,7 +20,7 @@ import type { ResealedPage, ResealRequest } from "../src/store/resealing.ts";
 import type { ContactErasure, ErasurePosition, ErasureSteps } from "./contact-erasure.ts";
 import type { DecisionItem, EditedBody, LinkView, PersonDecision } from "./decision-items.ts";
 import type { LogRpc } from "./log-rpc.ts";
-import type { OpenedRecord, RecordQuestion, RecordReader } from "./mailbox/email-record.ts";
+import type { OpenedRecord, RecordProof, RecordQuestion, RecordReader } from "./mailbox/email-record.ts";
 import type { Original } from "./mailbox/forward-original.ts";
 
 export type {
@@ -173,8 +173,8 @@ export interface MailboxRpc extends LogRpc {
    * newest checkpoint commits to that entry too; how far D1 has the log is in `drained`.
    */
   openRecord(reader: RecordReader, emailId: string): Promise<Outcome<OpenedRecord>>;
-  /** Shows entries to be in the tree of a size, for whoever may open records. Records nothing. */
-  proveRecord(reader: RecordReader, question: RecordQuestion): Promise<Outcome<string[][]>>;
+  /** Says what entries the log has at places, and shows them to be in the tree of a size, for whoever may open records. Records nothing. */
+  proveRecord(reader: RecordReader, question: RecordQuestion): Promise<Outcome<RecordProof[]>>;
   /** What the page of an unsubscribe link shows; null where it leads nowhere. Changes nothing but the log. */
   openUnsubscribe(emailId: string, position: number | null): Promise<UnsubscribeView | null>;
   /**

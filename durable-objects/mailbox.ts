@@ -36,6 +36,7 @@ import {
   type OpenedRecord,
   openRecord,
   proveRecord,
+  type RecordProof,
   type RecordQuestion,
   type RecordReader,
 } from "./mailbox/email-record.ts";
@@ -509,7 +510,7 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
     return this.established ? openRecord(this, reader, emailId) : notFound();
   }
 
-  async proveRecord(reader: RecordReader, question: RecordQuestion): Promise<Outcome<string[][]>> {
+  async proveRecord(reader: RecordReader, question: RecordQuestion): Promise<Outcome<RecordProof[]>> {
     return this.established ? proveRecord(this, reader, question) : notFound();
   }
 

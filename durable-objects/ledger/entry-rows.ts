@@ -1,7 +1,7 @@
 import type { Entry } from "../../src/audit/entry.ts";
 import { type Findings, stretches } from "../../src/audit/reconciliation.ts";
 import { type DrainedRow, drainedRow, type EntryRow } from "../../src/store/audit-drain.ts";
-import { countRows, keysAmong, positionsFrom, rowsBetween } from "../../src/store/audit-rows.ts";
+import { countRows, positionsFrom, rowsBetween } from "../../src/store/audit-rows.ts";
 import { dropRows, floorOf, raiseFloor } from "../../src/store/audit-segments.ts";
 import { sizeOf } from "./chain.ts";
 import { clearFault, faultsFrom } from "./faults.ts";
@@ -45,7 +45,7 @@ async function isRaised(log: Log, floor: number): Promise<boolean> {
   }
 }
 
-/** Compares up to 500 entries with D1's rows and data keys. */
+/** Compares up to 500 entries with D1's rows. */
 export async function compareEntries(log: Log, from: string, findings: Findings): Promise<string | null> {
   const { DB } = log.environment();
   const owner = log.identity();
@@ -59,28 +59,17 @@ export async function compareEntries(log: Log, from: string, findings: Findings)
   const end = Math.min(start + PAGE_ROWS, drained);
   const theirs = new Map((await rowsBetween(DB, owner.log, start, end)).map((row) => [row.seq, row]));
   const ours = entriesBetween(log, start, end);
-  const keys = await keysAmong(DB, [...new Set(ours.flatMap(({ kid }) => kid ?? []))]);
   findings.checked.entries += ours.length;
-  // A key that was destroyed while D1 was asked is not missed.
-  const isKeyLost = (kid: string | null) => kid !== null && !keys.has(kid) && hasKey(sql, kid);
-  const missing = ours.filter(({ row, kid }) => !theirs.has(row.seq) || isKeyLost(kid)).map(({ row }) => row.seq);
-  const differing = new Set(
-    ours.filter(({ row }) => differs(row, theirs.get(row.seq), owner)).map(({ row }) => row.seq),
-  );
+  const missing = ours.filter(({ seq }) => !theirs.has(seq)).map(({ seq }) => seq);
+  const differing = new Set(ours.filter((row) => differs(row, theirs.get(row.seq), owner)).map(({ seq }) => seq));
   for (const seq of differing) findings.fault("entry_differs", seq);
   log.commit(() => clearFaults(log, start, end, "entry_differs", (seq) => differing.has(seq)));
   await repair(log, missing, findings);
   return String(end);
 }
 
-interface OwnEntry {
-  row: DrainedRow;
-  /** The data key of its sealed fields, if the object has it. */
-  kid: string | null;
-}
-
 /** What D1 is to have of the entries [start, end) that have not left the object. */
-function entriesBetween(log: Log, start: number, end: number): OwnEntry[] {
+function entriesBetween(log: Log, start: number, end: number): DrainedRow[] {
   const sql = log.storage();
   const rows = sql
     .exec<EntryRow>(
@@ -89,14 +78,7 @@ function entriesBetween(log: Log, start: number, end: number): OwnEntry[] {
       end,
     )
     .toArray();
-  return rows.map((row) => {
-    const entry = JSON.parse(row.entry) as Entry;
-    return { row: drainedRow(log.identity(), row, entry), kid: entry.sealed?.kid ?? null };
-  });
-}
-
-function hasKey(sql: SqlStorage, kid: string): boolean {
-  return sql.exec("SELECT 1 FROM data_keys WHERE kid = ?", kid).toArray().length > 0;
+  return rows.map((row) => drainedRow(log.identity(), row, JSON.parse(row.entry) as Entry));
 }
 
 function differs(

@@ -13,13 +13,15 @@ import { SYSTEM } from "./actors.ts";
 import { compareEntries, compareFloor } from "./entry-rows.ts";
 import { compareKeys } from "./erased-rows.ts";
 import { recordFault, resourceOf } from "./faults.ts";
+import { compareDataKeys } from "./key-rows.ts";
 import type { Log } from "./log.ts";
 import { floorsOf } from "./retention.ts";
 import { compareSegments } from "./segment-rows.ts";
 
 /**
  * Compares a log in its object, the authority, with what D1 and R2 have of it: what they miss is written to them again, what they
- * have otherwise is a fault. A round walks the whole log, one bounded step after the other.
+ * have otherwise is a fault, unless it is a data key, which nothing keeps from being written anew. A round walks the whole log, one bounded
+ * step after the other.
  */
 
 /** The daily timer. */
@@ -41,6 +43,7 @@ const COMPARE: Readonly<Record<Phase, ComparePage>> = {
   segments: compareSegments,
   floor: compareFloor,
   entries: compareEntries,
+  data_keys: compareDataKeys,
   erased_keys: compareKeys,
 };
 

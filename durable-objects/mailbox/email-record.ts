@@ -21,6 +21,12 @@ export interface RecordQuestion {
   seqs: number[];
 }
 
+/** An entry's place in the tree, base64: its leaf hash, and the hashes that lead from it to the root (RFC 9162 §2.1.3). */
+export interface RecordProof {
+  leaf_hash: string;
+  hashes: string[];
+}
+
 async function mayRead(box: MailboxBase, reader: RecordReader): Promise<Outcome<true>> {
   if ("address" in reader) return seatFor(reader.address, await seatsNow(box)) === null ? notFound() : accepted(true);
   const refusal = box.whyNotAdmitted(reader, ["admin", "oversight"]);
@@ -50,19 +56,20 @@ export async function openRecord(box: MailboxBase, reader: RecordReader, id: str
   return accepted({ email_id: message.id, newest, drained });
 }
 
-/** @returns for each entry the hashes that lead from it to the root (RFC 9162 §2.1.3), base64. */
+/** @returns for each place what the log has there, and the way from it to the root. */
 export async function proveRecord(
   box: MailboxBase,
   reader: RecordReader,
   { size, seqs }: RecordQuestion,
-): Promise<Outcome<string[][]>> {
+): Promise<Outcome<RecordProof[]>> {
   const may = await mayRead(box, reader);
   if (!may.ok) return may;
-  const proofs: string[][] = [];
+  const proofs: RecordProof[] = [];
   for (const seq of seqs) {
     const proof = proofOf(box, { kind: "inclusion", seq, size });
     if (!proof.ok) return proof;
-    proofs.push(proof.value.hashes);
+    const { leaf_hash, hashes } = proof.value;
+    proofs.push({ leaf_hash: leaf_hash ?? "", hashes });
   }
   return accepted(proofs);
 }

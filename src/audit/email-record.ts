@@ -2,6 +2,7 @@ import { INBOUND_STATUSES, OUTBOUND_STATUSES, type Status } from "../oversight/s
 import type { Action } from "./actions.ts";
 import type { Actor, DetailValue, Entry } from "./entry.ts";
 import { sentenceOf } from "./record-sentences.ts";
+import { ALTERED_WORDS, type EntryFault } from "./stored-entry.ts";
 
 /** One message's whole story, from its audit entries alone. Pure: entries in, story out. */
 
@@ -10,8 +11,19 @@ export interface RecordedEntry {
   entry: Entry;
   /** Lower-case hex. */
   hash: string;
-  /** The opened fields; null where there are none, or they were erased. */
+  /** The opened fields; null where there are none, they were erased, or they cannot be opened. */
   personal: Readonly<Record<string, unknown>> | null;
+  /** They are there, but cannot be opened. */
+  unreadable?: boolean;
+}
+
+/** What was altered in D1: of the entry itself, its place and its hash are all that is known. */
+export interface AlteredEntry {
+  seq: number;
+  /** As the log has it, lower-case hex. */
+  hash: string;
+  /** What D1 has in its place. */
+  stored: string;
 }
 
 /** What a step of the story is about. */
@@ -26,21 +38,24 @@ export type RecordPart =
   | "erased"
   | "other";
 
-/** One entry, in plain words and in full. */
+/** One entry, in plain words and in full. Of one that was altered, what an entry says itself is null. */
 export interface RecordStep {
   /** ISO 8601. */
-  at: string;
+  at: string | null;
   seq: number;
-  entry_id: string;
+  entry_id: string | null;
   /** The leaf hash, lower-case hex: SHA-256(0x00 ‖ RFC 8785 form of `entry`). */
   hash: string;
   part: RecordPart;
   text: string;
   /** Exactly what is hashed. */
-  entry: Entry;
+  entry: Entry | null;
   personal: Readonly<Record<string, unknown>> | null;
   /** It had personal fields, and they were erased. */
   erased: boolean;
+  fault: EntryFault | null;
+  /** What D1 has in the place of an entry that was altered: nobody wrote that to the log. */
+  stored: string | null;
 }
 
 export interface RecordedDecision {
@@ -108,6 +123,8 @@ export interface EmailStory {
   signatures: { identity_kid: string | null; dkim_selectors: string[]; forms: string[] } | null;
   /** When its content or its personal fields were erased. */
   erased_at: string | null;
+  /** How many of the steps were altered. All of the above rests on the others alone, and lacks what those said. */
+  altered: number;
   /** In the order of their log. */
   steps: RecordStep[];
 }
@@ -153,6 +170,7 @@ const PART_OF_GROUP: Readonly<Record<string, RecordPart>> = {
   delivery: "delivered",
   forwarding: "delivered",
   email: "erased",
+  content: "erased",
 };
 
 /** @returns which part of the story an action belongs to. */
@@ -296,18 +314,31 @@ function statusOf(entries: readonly RecordedEntry[]): string | null {
   return delivered > 0 && delivered + returned >= taken ? "delivered" : last;
 }
 
-function stepOf({ entry, hash, personal }: RecordedEntry): RecordStep {
+function isRecorded(each: RecordedEntry | AlteredEntry): each is RecordedEntry {
+  return "entry" in each;
+}
+
+function stepOf(recorded: RecordedEntry | AlteredEntry): RecordStep {
+  const { hash } = recorded;
+  if (!isRecorded(recorded)) {
+    const { seq, stored } = recorded;
+    const unknown = { at: null, entry_id: null, entry: null, personal: null, erased: false } as const;
+    return { ...unknown, seq, hash, part: "other", text: ALTERED_WORDS, fault: "altered", stored };
+  }
+  const { entry, personal, unreadable = false } = recorded;
   const { at, seq, id, action } = entry;
   const text = sentenceOf({ entry, personal: personal ?? {} });
-  const erased = entry.sealed !== undefined && personal === null;
-  return { at, seq, entry_id: id, hash, part: partOf(action), text, entry, personal, erased };
+  const erased = entry.sealed !== undefined && personal === null && !unreadable;
+  const fault = unreadable ? "unreadable" : null;
+  return { at, seq, entry_id: id, hash, part: partOf(action), text, entry, personal, erased, fault, stored: null };
 }
 
 /**
  * Tells a message's story.
- * @param entries those about the message and the draft that it was, of one log, in the order of that log.
+ * @param recorded the entries about the message and the draft that it was, of one log, in the order of that log.
  */
-export function emailStory(entries: readonly RecordedEntry[]): EmailStory {
+export function emailStory(recorded: readonly (RecordedEntry | AlteredEntry)[]): EmailStory {
+  const entries = recorded.filter(isRecorded);
   const arrival = entries.find(({ entry }) => ARRIVALS.has(entry.action));
   const submitted = entries.find(({ entry }) => PLACED.has(entry.action) || entry.action === "forwarding.queued");
   // Mails to people who decide have a recipient too: one, never a list.
@@ -327,6 +358,7 @@ export function emailStory(entries: readonly RecordedEntry[]): EmailStory {
     attempts: entries.flatMap(attemptOf),
     signatures: newest(entries, signaturesOf),
     erased_at: newest(entries, ({ entry }) => (entry.action === "email.erased" ? entry.at : null)),
-    steps: entries.map(stepOf),
+    altered: recorded.length - entries.length,
+    steps: recorded.map(stepOf),
   };
 }

@@ -1,5 +1,6 @@
 import { ACTIONS, isAction } from "./actions.ts";
 import type { Entry } from "./entry.ts";
+import { ALTERED_WORDS } from "./stored-entry.ts";
 
 /**
  * A log as CSV (RFC 4180) for people and their spreadsheets: a line of names, one record an entry, and a last record that holds the
@@ -98,8 +99,24 @@ export function csvRecord(
   return record(personal === undefined ? open : [...open, ...personalCells(personal ?? {})]);
 }
 
+/** What stands in the place of an entry: its log and place, and what D1 has there. */
+export interface AlteredPlace {
+  log: string;
+  seq: number;
+  text: string;
+  hash: string;
+}
+
+/** @returns the record of an entry that was altered: `altered` as the action, and what is stored there as the detail. */
+export function csvAltered({ log, seq, text, hash }: AlteredPlace, personal: boolean): string {
+  return placed({ log, seq: String(seq), action: "altered", says: ALTERED_WORDS, detail: text, hash }, personal);
+}
+
+function placed(cells: Readonly<Record<string, string>>, personal: boolean): string {
+  return record(csvColumns(personal).map((name) => cells[name] ?? ""));
+}
+
 /** @returns the last record: `checkpoint` as the action, and the signed note as the detail. */
 export function csvCheckpoint(log: string, note: string, personal: boolean): string {
-  const cells: Readonly<Record<string, string>> = { log, action: "checkpoint", detail: note };
-  return record(csvColumns(personal).map((name) => cells[name] ?? ""));
+  return placed({ log, action: "checkpoint", detail: note }, personal);
 }

@@ -18,6 +18,8 @@ export const FAULTS = {
   entry_foreign: "D1 has an entry that was never written",
   /** D1 lets entries be deleted that the log did not drop. */
   floor_differs: "D1's floor is above the log's",
+  /** D1 has another data key than the object, whose own opens under no MASTER_KEY that is there: nobody can tell which is right. */
+  key_differs: "D1 has another data key than the log, whose own cannot be opened",
 } as const;
 
 /** The kinds of faults. */
@@ -39,6 +41,8 @@ export const REPAIRS = {
   segments: "R2 had lost these segments",
   /** Rows of segments that D1 had lost. */
   segment_rows: "D1 had lost the rows of these segments",
+  /** Data keys that D1 had lost, or had otherwise than the object. */
+  data_keys: "D1 had lost these data keys, or had other ones in their place",
   /** Data keys that were destroyed and that D1 had again. */
   erased_keys: "D1 had these data keys again, though they were destroyed",
 } as const;
@@ -57,7 +61,7 @@ export interface Repair {
 
 /** What a step came to. */
 export class Findings {
-  readonly checked = { entries: 0, segments: 0, erased_keys: 0 };
+  readonly checked = { entries: 0, segments: 0, data_keys: 0, erased_keys: 0 };
   readonly repaired: Repair[] = [];
   readonly faults: LogFault[] = [];
 
@@ -73,7 +77,7 @@ export class Findings {
 
   /** How many of each kind were repaired. */
   counts(): Record<RepairKind, number> {
-    const counts = { entries: 0, dropped_entries: 0, segments: 0, segment_rows: 0, erased_keys: 0 };
+    const counts = { entries: 0, dropped_entries: 0, segments: 0, segment_rows: 0, data_keys: 0, erased_keys: 0 };
     for (const { what, count } of this.repaired) counts[what] += count;
     return counts;
   }
@@ -90,8 +94,11 @@ export function stretches(positions: readonly number[]): { first: number; last: 
   return found;
 }
 
-/** What a round compares, in this order: D1's floor needs the rows of segments, and entries are compared above the floor. */
-export const PHASES = ["segments", "floor", "entries", "erased_keys"] as const;
+/**
+ * What a round compares, in this order: D1's floor needs the rows of segments, entries are compared above the floor, and those that are
+ * brought back bring their data keys with them.
+ */
+export const PHASES = ["segments", "floor", "entries", "data_keys", "erased_keys"] as const;
 export type Phase = (typeof PHASES)[number];
 
 /** How far a round is. */
@@ -101,7 +108,10 @@ export interface Position {
   from: string;
 }
 
-const POSITION = /^(segments|floor|entries|erased_keys)\.([0-9A-Za-z_]{0,64})$/;
+/** These go on with the id of a key, the others with a place in the log. */
+const OF_KEYS: ReadonlySet<Phase> = new Set<Phase>(["data_keys", "erased_keys"]);
+
+const POSITION = /^(segments|floor|entries|data_keys|erased_keys)\.([0-9A-Za-z_]{0,64})$/;
 
 /** @returns a position as text, which `readPosition` takes. */
 export function positionText({ phase, from }: Position): string {
@@ -112,7 +122,7 @@ export function positionText({ phase, from }: Position): string {
 export function readPosition(text: string): Position | null {
   const [, phase, from = ""] = POSITION.exec(text) ?? [];
   const known = PHASES.find((each) => each === phase);
-  if (known === undefined || (known !== "erased_keys" && !/^(?:\d{1,15})?$/.test(from))) return null;
+  if (known === undefined || (!OF_KEYS.has(known) && !/^(?:\d{1,15})?$/.test(from))) return null;
   return { phase: known, from };
 }
 

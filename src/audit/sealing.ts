@@ -1,5 +1,14 @@
 import { type RandomBytes, randomBytes } from "../ids.ts";
-import { deriveKeys, type MasterKeys, open, reseal, type Sealed, type SecretKeys, seal } from "../store/secrets.ts";
+import {
+  checkMasterKeys,
+  deriveKeys,
+  type MasterKeys,
+  open,
+  reseal,
+  type Sealed,
+  type SecretKeys,
+  seal,
+} from "../store/secrets.ts";
 import type { Entry, SealedFields } from "./entry.ts";
 
 /** Sealed personal fields (FORMATS.md §6): AES-256-GCM under a data key per message, itself wrapped under MASTER_KEY. */
@@ -24,6 +33,18 @@ export function wrapDataKey(master: MasterKeys, { kid, key }: DataKey): string {
 /** @throws Error if neither MASTER_KEY fits or the text was changed. */
 export function unwrapDataKey(master: MasterKeys, kid: string, wrapped: string): DataKey {
   return { kid, key: open(deriveKeys(master, "data-key"), kid, JSON.parse(wrapped) as Sealed) };
+}
+
+/**
+ * @param keys those of the purpose `data-key`.
+ * @returns the data key in a wrapped one; null if no key opens it, or it is none.
+ */
+export function dataKeyIn(keys: SecretKeys, kid: string, wrapped: string): Uint8Array | null {
+  try {
+    return open(keys, kid, JSON.parse(wrapped) as Sealed);
+  } catch {
+    return null;
+  }
 }
 
 /**
@@ -60,4 +81,26 @@ export function openPersonal(
   const { key } = unwrapDataKey(master, entry.sealed.kid, wrappedKey);
   const plain = open([key], context(entry.log, entry.seq), entry.sealed);
   return JSON.parse(Buffer.from(plain).toString("utf8"));
+}
+
+/** What a reader with the right gets of an entry's sealed fields. */
+export interface ReadFields {
+  /** Null if there are none, they were erased, or they cannot be opened. */
+  personal: Record<string, unknown> | null;
+  /** Key or ciphertext is not what it was: nothing was erased, and the log's object may have what D1 has not. */
+  unreadable: boolean;
+}
+
+/**
+ * The same for what was read out of D1: one key that was altered there hides what it sealed, and nothing else. Whether MASTER_KEY is
+ * the right one is for the log to say, whose own key is under it too, before anything is read.
+ * @throws Error if MASTER_KEY is none at all.
+ */
+export function readPersonal(master: MasterKeys, entry: Entry, wrappedKey: string | null): ReadFields {
+  checkMasterKeys(master);
+  try {
+    return { personal: openPersonal(master, entry, wrappedKey), unreadable: false };
+  } catch {
+    return { personal: null, unreadable: true };
+  }
 }

@@ -2,6 +2,7 @@ import type { WebhookEvent } from "../webhooks/event.ts";
 import { ACTIONS, isAction } from "./actions.ts";
 import type { Entry } from "./entry.ts";
 import { type OcsfNames, ocsfClassOf, ocsfNames } from "./ocsf-classes.ts";
+import { ALTERED_WORDS } from "./stored-entry.ts";
 
 /** Audit entries for programs that watch: as the event that webhooks carry, and in the shape of OCSF 1.3. Pure. */
 
@@ -145,6 +146,31 @@ export function ocsfEvent(entry: Entry, hash: string, personal: Personal): OcsfE
     src_endpoint: { name: actor.via },
     ...ofItsClass(entry, personal),
     unmapped: { mode, detail, personal, hash },
+  };
+}
+
+/**
+ * An entry that was altered in D1, as the fault of a log. Nothing of what is stored there stands where an entry's own words would.
+ * @param at when it was noticed: when it was written, nobody can tell from it.
+ */
+export function ocsfAltered(
+  { id, log, seq, text, hash }: { id: string; log?: string; seq?: number; text: string; hash: string },
+  at: number,
+) {
+  return {
+    ...ocsfNames("log.fault"),
+    time: at,
+    message: ALTERED_WORDS,
+    metadata: {
+      ...METADATA,
+      ...{ uid: id, event_code: "altered" },
+      ...(log !== undefined && { log_name: log }),
+      ...(seq !== undefined && { sequence: seq }),
+    },
+    actor: { user: { uid: "multimail", ...USER_TYPES.system } },
+    src_endpoint: { name: "system" },
+    entity: { type: "entry", uid: id },
+    unmapped: { stored: text, hash },
   };
 }
 

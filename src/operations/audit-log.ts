@@ -1,11 +1,12 @@
 import { z } from "zod";
 import { access } from "../audit/access.ts";
-import type { Entry } from "../audit/entry.ts";
-import { openPersonal } from "../audit/sealing.ts";
-import { ocsfEvent } from "../audit/siem.ts";
+import { readPersonal } from "../audit/sealing.ts";
+import { ocsfAltered, ocsfEvent } from "../audit/siem.ts";
+import { storedEntry } from "../audit/stored-entry.ts";
 import { checkTimes } from "../audit/time-range.ts";
 import { asEmailId, isId } from "../ids.ts";
 import { comparableAddress, parseAddresses } from "../mail/address.ts";
+import { UNREADABLE } from "../store/audit-export.ts";
 import { type AuditRow, findEntries } from "../store/audit-search.ts";
 import { findMailboxByAddress } from "../store/directory.ts";
 import type { MasterKeys } from "../store/secrets.ts";
@@ -25,7 +26,11 @@ const entryShape = z.looseObject({
   action: z.string(),
   hash: z.string(),
   prev: z.string(),
-  personal: z.record(z.string(), z.unknown()).nullable(),
+  personal: z.record(z.string(), z.unknown()).nullable().describe("Null: there are none, they were erased, or `fault`"),
+  fault: z
+    .enum(["unreadable"])
+    .nullable()
+    .describe("unreadable: there are sealed fields, and they were not erased, but what is stored does not open"),
   resource_type: z.string(),
   resource_id: z.string(),
   actor_key_id: z.string().nullable(),
@@ -33,15 +38,38 @@ const entryShape = z.looseObject({
   created_at: z.string(),
 });
 
+/**
+ * What D1 has in the place of an entry that was altered there. It has none of an entry's members, so that nobody takes it for one. Each
+ * entry is held against its own hash: it costs next to nothing, while asking the log of every entry on a page would be a call each.
+ */
+const alteredShape = z.object({
+  id: z.string(),
+  hash: z.string(),
+  fault: z
+    .literal("altered")
+    .describe("What is stored is not what this hash stands for: it was changed after it was written"),
+  stored: z.string().describe("What is stored there, as it is: nobody wrote that to the log"),
+});
+
 /** The same entry as an event of the Open Cybersecurity Schema Framework (docs/audit.md has the table). */
 const ocsfShape = z.looseObject({ class_uid: z.number(), type_uid: z.number(), time: z.number() });
 
-function shown(master: MasterKeys, { hash, entry: text, wrapped }: AuditRow): z.output<typeof entryShape> {
-  const entry: Entry = JSON.parse(text);
+/** The entry of a row; null where the row was altered. */
+function entryOf({ id, hash, entry: text }: AuditRow) {
+  const entry = storedEntry(text, hash);
+  return entry?.id === id ? entry : null;
+}
+
+function shown(master: MasterKeys, row: AuditRow): z.output<typeof entryShape> | z.output<typeof alteredShape> {
+  const { id, hash } = row;
+  const entry = entryOf(row);
+  if (entry === null) return { id, hash, fault: "altered", stored: row.entry };
+  const { personal, unreadable } = readPersonal(master, entry, row.wrapped);
   return {
     ...entry,
     hash,
-    personal: openPersonal(master, entry, wrapped),
+    personal,
+    fault: unreadable ? "unreadable" : null,
     resource_type: entry.resource.type,
     resource_id: entry.resource.id,
     actor_key_id: entry.actor.key_id ?? null,
@@ -50,9 +78,12 @@ function shown(master: MasterKeys, { hash, entry: text, wrapped }: AuditRow): z.
   };
 }
 
-function shownToSiem(master: MasterKeys, { hash, entry: text, wrapped }: AuditRow): z.output<typeof ocsfShape> {
-  const entry: Entry = JSON.parse(text);
-  return { ...ocsfEvent(entry, hash, openPersonal(master, entry, wrapped)) };
+function shownToSiem(master: MasterKeys, row: AuditRow): z.output<typeof ocsfShape> {
+  const { id, hash } = row;
+  const entry = entryOf(row);
+  if (entry === null) return ocsfAltered({ id, hash, text: row.entry }, Date.now());
+  const { personal, unreadable } = readPersonal(master, entry, row.wrapped);
+  return { ...ocsfEvent(entry, hash, unreadable ? UNREADABLE : personal) };
 }
 
 /**
@@ -120,7 +151,7 @@ export const getAuditLog = defineOperation({
       mailbox: agreed({ mailbox_id, mailbox }, ["mailbox_id", "mailbox"], context, false),
     })),
   output: z.object({
-    entries: z.array(z.union([entryShape, ocsfShape])),
+    entries: z.array(z.union([entryShape, alteredShape, ocsfShape])),
     cursor: z.string().nullable(),
     archived_before: timestamp
       .nullable()

@@ -22,8 +22,8 @@ export const reconcileAuditLog = defineOperation({
   recorded: {
     entry(_input, body) {
       const { log = null, checked, repaired = [], faults = [], cursor = null } = body ?? {};
-      const { entries = 0, segments = 0, erased_keys = 0 } = checked ?? {};
-      const counts = { entries, segments, erased_keys, repaired: repaired.length, faults: faults.length };
+      const { entries = 0, segments = 0, data_keys = 0, erased_keys = 0 } = checked ?? {};
+      const counts = { entries, segments, data_keys, erased_keys, repaired: repaired.length, faults: faults.length };
       return access({ action: "log.reconciled", detail: { log, ...counts, is_complete: cursor === null } });
     },
   },
@@ -34,8 +34,8 @@ export const reconcileAuditLog = defineOperation({
   output: z.object({
     log: z.string(),
     /** How many of each this step compared. */
-    checked: z.object({ entries: seq, segments: seq, erased_keys: seq }),
-    /** What was missing, or there again though it had left, and was put right. */
+    checked: z.object({ entries: seq, segments: seq, data_keys: seq, erased_keys: seq }),
+    /** What was missing, there again though it had left, or a data key in the place of another, and was put right. */
     repaired: z.array(
       z.object({
         what: z.enum(namesOf<RepairKind>(REPAIRS)),

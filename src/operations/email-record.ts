@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { ENTRY_FAULTS } from "../audit/stored-entry.ts";
 import { recordPage } from "../pages/record/page.tsx";
 import { readRecord } from "../store/email-record.ts";
 import { checkpointShape } from "./audit-checkpoints.ts";
@@ -13,15 +14,25 @@ const PAGE_TYPE = "text/html; charset=utf-8";
 const personal = z.record(z.string(), z.unknown()).nullable();
 
 const stepShape = z.object({
-  at: timestamp,
+  at: timestamp.nullable(),
   seq: z.number().describe("Its place in the mailbox's log"),
-  entry_id: z.string(),
-  hash: z.string().describe("SHA-256(0x00 ‖ RFC 8785 form of `entry`), hex"),
+  entry_id: z.string().nullable(),
+  hash: z.string().describe("SHA-256(0x00 ‖ RFC 8785 form of `entry`), hex, as the log itself has it"),
   part: z.enum(["written", "judged", "asked", "decided", "delivered", "read", "marked", "erased", "other"]),
   text: z.string().describe("One sentence"),
-  entry: z.looseObject({ v: z.literal(1), action: z.string() }).describe("Exactly what is hashed (FORMATS.md §6)"),
-  personal: personal.describe("Its sealed fields, opened; null where there are none, or they were erased"),
+  entry: z
+    .looseObject({ v: z.literal(1), action: z.string() })
+    .nullable()
+    .describe("Exactly what is hashed (FORMATS.md §6); null where it was altered"),
+  personal: personal.describe("Its sealed fields, opened; null where there are none, they were erased, or `fault`"),
   erased: z.boolean(),
+  fault: z
+    .enum(ENTRY_FAULTS)
+    .nullable()
+    .describe(
+      "altered: it was changed after it was written, and what it said is not known here; unreadable: its sealed fields were not erased, but do not open",
+    ),
+  stored: z.string().nullable().describe("What stands in the place of an altered entry: nobody wrote that to the log"),
   proof: z.array(z.string()).describe("What leads from `hash` to the checkpoint's root (RFC 9162 §2.1.3), base64"),
 });
 
@@ -86,6 +97,9 @@ const recordShape = z.object({
     .object({ identity_kid: z.string().nullable(), dkim_selectors: z.array(z.string()), forms: z.array(z.string()) })
     .nullable(),
   erased_at: timestamp.nullable(),
+  altered: z
+    .number()
+    .describe("Steps that were altered: nothing in this record rests on what is stored in their place"),
   steps: z.array(stepShape),
   left_out: z.number().describe("Steps that are too many to be shown"),
   archived_before: timestamp.nullable().describe("Steps up to this time are in the sealed segments alone"),
@@ -113,7 +127,7 @@ export const getEmailRecord = defineOperation({
     const found = await findEmail(context, reference);
     const record = await readRecord(env, caller.tenant_id, caller, found);
     if (format === "html") return { status: 200, text: recordPage(record), content_type: PAGE_TYPE };
-    const steps = record.steps.map((step) => ({ ...step, entry: { ...step.entry } }));
+    const steps = record.steps.map((step) => ({ ...step, entry: step.entry && { ...step.entry } }));
     return { status: 200, body: { ...record, steps } };
   },
 });

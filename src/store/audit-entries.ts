@@ -1,6 +1,6 @@
-import type { Entry } from "../audit/entry.ts";
 import { readSegment, type SegmentEntry, segmentDigest } from "../audit/segment.ts";
 import type { Env } from "../env.ts";
+import { fromJson, isObject } from "../identity/encoding.ts";
 
 /** Reads the entries of one log in their order: from D1, and what has left D1 from the segments that are sealed in R2. */
 
@@ -47,7 +47,8 @@ type Stores = Pick<Env, "DB" | "STORE">;
 
 /**
  * Reads entries one after the other, a page of D1 or one segment of R2 in memory at a time.
- * @returns each entry of the range, in order and without a gap; of what comes from R2 each is compared with its hash.
+ * @returns each entry of the range, in order and without a gap; of what comes from R2 each is compared with its hash, what comes from
+ *   D1 is as it stands there, and may be no entry at all.
  * @throws {EntriesMissing} at the first entry that is not there, or not as it was sealed; whatever D1 or R2 throw.
  */
 export async function* readEntries(env: Stores, range: EntryRange): AsyncGenerator<StoredEntry, void, undefined> {
@@ -92,9 +93,11 @@ async function segmentOf({ DB, STORE }: Stores, log: string, start: number, end:
   return entries.filter(({ seq }) => seq >= start && seq < end);
 }
 
-/** @returns under which data key an entry's fields are sealed; null if it has none. */
+/** @returns under which data key an entry's fields are sealed; null if it has none, or is none. */
 function kidOf(text: string): string | null {
-  return (JSON.parse(text) as Entry).sealed?.kid ?? null;
+  const entry = fromJson(text);
+  const sealed = isObject(entry) ? entry.sealed : null;
+  return isObject(sealed) && typeof sealed.kid === "string" ? sealed.kid : null;
 }
 
 /** The wrapped data keys of entries, by kid. */

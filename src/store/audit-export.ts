@@ -1,10 +1,11 @@
 import type { LogCheckpoint } from "../../durable-objects/log-rpc.ts";
 import type { Checkpoint } from "../audit/checkpoint.ts";
 import type { Entry } from "../audit/entry.ts";
-import { csvCheckpoint, csvHeader, csvRecord } from "../audit/export-csv.ts";
+import { type AlteredPlace, csvAltered, csvCheckpoint, csvHeader, csvRecord } from "../audit/export-csv.ts";
 import { checkpointLine, exportLine, proofLine, type RangeProof } from "../audit/export-line.ts";
-import { openPersonal } from "../audit/sealing.ts";
-import { ocsfCheckpoint, ocsfEvent } from "../audit/siem.ts";
+import { readPersonal } from "../audit/sealing.ts";
+import { ocsfAltered, ocsfCheckpoint, ocsfEvent } from "../audit/siem.ts";
+import { storedEntry } from "../audit/stored-entry.ts";
 import { type AskedRange, invalidRange } from "../audit/time-range.ts";
 import type { Env } from "../env.ts";
 import { Refused } from "../errors.ts";
@@ -108,6 +109,9 @@ interface ExportedEntry {
   personal: Record<string, unknown> | null | undefined;
 }
 
+/** Stands where opened fields would, since they are there and cannot be opened: an entry's own never have that name. */
+export const UNREADABLE = { unreadable: true } as const;
+
 /** How each format writes its lines, each with the line break at its end. */
 const WRITERS: Readonly<
   Record<
@@ -117,6 +121,8 @@ const WRITERS: Readonly<
       extension: string;
       begin(personal: boolean): string[];
       entry(exported: ExportedEntry): string;
+      /** What is not the entry that it stands for. */
+      altered(altered: AlteredPlace, whole: LogExport, personal: boolean): string;
       end(whole: LogExport, personal: boolean): string[];
     }
   >
@@ -126,6 +132,8 @@ const WRITERS: Readonly<
     extension: "ndjson",
     begin: () => [],
     entry: ({ text, hash, personal }) => `${exportLine(text, hash, personal ?? null)}\n`,
+    // As it is: whoever checks the export is told by that what is wrong.
+    altered: ({ text, hash }) => `${exportLine(text, hash, null)}\n`,
     end: ({ proof, checkpoint }) => [
       ...(proof ? [`${proofLine(proof)}\n`] : []),
       `${checkpointLine(checkpoint.checkpoint)}\n`,
@@ -136,6 +144,7 @@ const WRITERS: Readonly<
     extension: "csv",
     begin: (personal) => [csvHeader(personal)],
     entry: ({ entry, hash, personal }) => csvRecord(entry, hash, personal),
+    altered: (altered, _whole, personal) => csvAltered(altered, personal),
     end: ({ log, checkpoint }, personal) => [csvCheckpoint(log, checkpoint.checkpoint, personal)],
   },
   ocsf: {
@@ -143,6 +152,8 @@ const WRITERS: Readonly<
     extension: "ocsf.ndjson",
     begin: () => [],
     entry: ({ entry, hash, personal }) => `${JSON.stringify(ocsfEvent(entry, hash, personal ?? null))}\n`,
+    altered: (altered, { checkpoint }) =>
+      `${JSON.stringify(ocsfAltered({ ...altered, id: `${altered.log}/${altered.seq}` }, Date.parse(checkpoint.at)))}\n`,
     end: ({ checkpoint }) => [`${JSON.stringify(ocsfCheckpoint(checkpoint))}\n`],
   },
 };
@@ -159,7 +170,7 @@ export function exportName(
 /**
  * Writes an export line by line, some hundred entries in memory at a time. The checkpoint is the last line of all: what comes to
  * its end without one was cut.
- * @param personal whether opened fields stand beside the entries.
+ * @param personal whether opened fields stand beside the entries. Where one entry's cannot be opened, UNREADABLE stands in their place.
  * @throws {EntriesMissing} at an entry that is not there, or not as it was sealed.
  */
 export async function* exportLines(
@@ -171,9 +182,14 @@ export async function* exportLines(
   const { log, start, end } = whole;
   const writer = WRITERS[format];
   yield* writer.begin(personal);
-  for await (const { text, hash, wrapped } of readEntries(env, { log, start, end, keys: personal })) {
-    const entry: Entry = JSON.parse(text);
-    yield writer.entry({ text, entry, hash, personal: personal ? openPersonal(env, entry, wrapped) : undefined });
+  for await (const { seq, text, hash, wrapped } of readEntries(env, { log, start, end, keys: personal })) {
+    const entry = storedEntry(text, hash);
+    if (entry === null || entry.log !== log || entry.seq !== seq) {
+      yield writer.altered({ log, seq, text, hash }, whole, personal);
+      continue;
+    }
+    const read = personal ? readPersonal(env, entry, wrapped) : null;
+    yield writer.entry({ text, entry, hash, personal: read?.unreadable ? UNREADABLE : read?.personal });
   }
   yield* writer.end(whole, personal);
 }

@@ -37,6 +37,38 @@ export async function positionsFrom(db: D1Database, log: string, start: number, 
   return results.map(({ seq }) => seq);
 }
 
+/** A data key as D1 has it. */
+export interface KeyRow {
+  kid: string;
+  tenant_id: string;
+  wrapped: string;
+}
+
+/** @returns D1's rows of these data keys, by kid. */
+export async function keyRows(db: D1Database, kids: readonly string[]): Promise<Map<string, KeyRow>> {
+  const { results } = await db
+    .prepare("SELECT kid, tenant_id, wrapped FROM data_keys WHERE kid IN (SELECT value FROM json_each(?))")
+    .bind(JSON.stringify(kids))
+    .all<KeyRow>();
+  return new Map(results.map((row) => [row.kid, row]));
+}
+
+/** Writes data keys, in the place of what D1 has of them. */
+export async function writeKeys(
+  db: D1Database,
+  tenantId: string,
+  keys: readonly Omit<KeyRow, "tenant_id">[],
+): Promise<void> {
+  await db
+    .prepare(
+      `INSERT INTO data_keys (kid, tenant_id, wrapped)
+       SELECT json_extract(value, '$.kid'), ?2, json_extract(value, '$.wrapped') FROM json_each(?1) WHERE true
+       ON CONFLICT (kid) DO UPDATE SET tenant_id = excluded.tenant_id, wrapped = excluded.wrapped`,
+    )
+    .bind(JSON.stringify(keys), tenantId)
+    .run();
+}
+
 /** @returns those of these data keys that D1 has. */
 export async function keysAmong(db: D1Database, kids: readonly string[]): Promise<Set<string>> {
   if (kids.length === 0) return new Set();

@@ -1,15 +1,25 @@
 import type { LogCheckpoint } from "../../durable-objects/log-rpc.ts";
 import type { RecordReader } from "../../durable-objects/mailbox/email-record.ts";
-import { type EmailStory, emailStory, REPEATABLE, type RecordStep } from "../audit/email-record.ts";
-import type { Entry } from "../audit/entry.ts";
-import { openPersonal } from "../audit/sealing.ts";
+import {
+  type AlteredEntry,
+  type EmailStory,
+  emailStory,
+  REPEATABLE,
+  type RecordedEntry,
+  type RecordStep,
+} from "../audit/email-record.ts";
+import { type Entry, hashEntryText } from "../audit/entry.ts";
+import { readPersonal } from "../audit/sealing.ts";
 import type { Env } from "../env.ts";
 import { Refused } from "../errors.ts";
 import type { RoutingNumber } from "../ids.ts";
 import { archivedBefore, idAt } from "./audit-search.ts";
 import { callMailbox } from "./mailbox-client.ts";
 
-/** Reads one message's record: its entries out of D1, the proofs that they are in the log out of the mailbox's object. */
+/**
+ * Reads one message's record: its entries out of D1, the proofs that they are in the log out of the mailbox's object, which also says
+ * whether they are what was written.
+ */
 
 /** A step, and the hashes that lead from it to the checkpoint's root (RFC 9162 §2.1.3), base64. */
 export type ProvenStep = RecordStep & { proof: string[] };
@@ -46,7 +56,7 @@ const ENTRIES = `
       FROM about CROSS JOIN audit_log WHERE audit_log.log = about.log AND audit_log.seq = about.seq
     ) WHERE log = ?3 AND seq < ?4
   )
-  SELECT audit_log.hash, audit_log.entry, data_keys.wrapped, ranked.whole
+  SELECT audit_log.seq, audit_log.hash, audit_log.entry, data_keys.wrapped, ranked.whole
   FROM ranked
   CROSS JOIN audit_log ON audit_log.log = ranked.log AND audit_log.seq = ranked.seq
   LEFT JOIN data_keys ON data_keys.kid = json_extract(audit_log.entry, '$.sealed.kid')
@@ -54,10 +64,20 @@ const ENTRIES = `
   ORDER BY ranked.seq`;
 
 interface Row {
+  seq: number;
   hash: string;
   entry: string;
   wrapped: string | null;
   whole: number;
+}
+
+/** @param leaf the hash of the entry at that place, as the log's tree has it, base64. */
+function recordedOf(env: Env, { seq, hash, entry: text, wrapped }: Row, leaf: string): RecordedEntry | AlteredEntry {
+  const ours = Buffer.from(leaf, "base64").toString("hex");
+  if (hash !== ours || hashEntryText(text) !== ours) return { seq, hash: ours, stored: text };
+  // It is the very text that the log hashed, so that it is an entry, and the one of this place.
+  const entry: Entry = JSON.parse(text);
+  return { entry, hash, ...readPersonal(env, entry, wrapped) };
 }
 
 /** Whether a message was there before that time: its id says when it was made. */
@@ -88,19 +108,17 @@ export async function readRecord(
   const { results } = await env.DB.prepare(ENTRIES)
     .bind(tenantId, email_id, log, size, JSON.stringify(REPEATABLE))
     .all<Row>();
-  const entries = results.map(({ hash, entry: text, wrapped }) => {
-    const entry: Entry = JSON.parse(text);
-    return { entry, hash, personal: openPersonal(env, entry, wrapped) };
-  });
-  const { steps, ...story } = emailStory(entries);
-  const seqs = steps.map(({ seq }) => seq);
+  const seqs = results.map(({ seq }) => seq);
   const proofs = await callMailbox(env, routing, (object) => object.proveRecord(reader, { size, seqs }));
+  const { steps, ...story } = emailStory(
+    results.map((row, index) => recordedOf(env, row, proofs[index]?.leaf_hash ?? "")),
+  );
   const archived = await archivedBefore(env.DB, { tenant_id: tenantId, mailbox_ids: null }, { log, from: null });
   return {
     email_id,
     mailbox_id: log,
     ...story,
-    steps: steps.map((step, index) => ({ ...step, proof: proofs[index] ?? [] })),
+    steps: steps.map((step, index) => ({ ...step, proof: proofs[index]?.hashes ?? [] })),
     left_out: (results[0]?.whole ?? 0) - steps.length,
     archived_before: archived !== null && isAsOldAs(email_id, archived) ? archived : null,
     checkpoint: newest,

@@ -1,4 +1,4 @@
-import { emailStory, type RecordedEntry } from "../../src/audit/email-record.ts";
+import { type AlteredEntry, emailStory, type RecordedEntry } from "../../src/audit/email-record.ts";
 import { type Actor, type Entry, entryText, hashEntryText } from "../../src/audit/entry.ts";
 import { Nav } from "../../src/pages/console/frame.tsx";
 import { renderPage } from "../../src/pages/layout.tsx";
@@ -87,7 +87,11 @@ function told(subject: string, to: string[], note: string): Told[] {
 }
 
 /** @param erased leaves nothing of what was sealed. */
-export function recordOf(entries: RecordedEntry[], change: Partial<EmailRecord> = {}, erased = false): EmailRecord {
+export function recordOf(
+  entries: (RecordedEntry | AlteredEntry)[],
+  change: Partial<EmailRecord> = {},
+  erased = false,
+): EmailRecord {
   const { steps, ...story } = emailStory(
     erased ? entries.map((recorded) => ({ ...recorded, personal: null })) : entries,
   );
@@ -125,6 +129,15 @@ export const ERASED_RECORD = recordOf(
   true,
 );
 
+/** D1's rows of the decision and of its delivery were altered, and the key of what was sealed. */
+export const ALTERED_RECORD = recordOf(
+  recorded(OFFER).map(({ entry, hash, personal }, index) =>
+    index === 3 || index === 5
+      ? { seq: entry.seq, hash, stored: '{"action":"decision.rejected"}' }
+      : { entry, hash, personal: null, unreadable: personal !== null },
+  ),
+);
+
 /** Each page by its name. */
 export const RECORD_PAGES: Record<string, string> = Object.fromEntries(
   Object.entries({
@@ -138,6 +151,7 @@ export const RECORD_PAGES: Record<string, string> = Object.fromEntries(
       />
     ),
     erased: <RecordPage record={ERASED_RECORD} />,
+    altered: <RecordPage record={ALTERED_RECORD} />,
     hostile: (
       <RecordPage record={recordOf(recorded(HOSTILE), { left_out: 1, archived_before: "2026-06-30T23:00:00.000Z" })} />
     ),

@@ -298,3 +298,36 @@ test("what can be repeated without end is what is read or marked, never what was
 test("an empty story is one without an answer", () => {
   expect(emailStory([])).toMatchObject({ direction: null, author: null, mode: null, steps: [], decisions: [] });
 });
+
+describe("what was altered in D1", () => {
+  const at = (index: number) => OUTBOUND[index]?.entry.seq ?? -1;
+  const altered = (index: number) => ({ seq: at(index), hash: "as the log has it", stored: "null" });
+
+  test("is a step in its place that says so, and the story rests on the others alone", () => {
+    const decided = OUTBOUND.findIndex(({ entry }) => entry.action === "decision.approved");
+    const told = emailStory(OUTBOUND.map((each, index) => (index === decided ? altered(decided) : each)));
+    const whole = emailStory(OUTBOUND);
+    expect(told.altered).toBe(1);
+    expect(told.decisions).toEqual(whole.decisions.filter(({ decision }) => decision !== "approved"));
+    expect(told.steps.map(({ seq }) => seq)).toEqual(whole.steps.map(({ seq }) => seq));
+    expect(told.steps[decided]).toEqual({
+      ...{ at: null, seq: at(decided), entry_id: null, hash: "as the log has it", part: "other" },
+      ...{ text: expect.stringMatching(/^This entry was changed after it was written: /), entry: null },
+      ...{ personal: null, erased: false, fault: "altered", stored: "null" },
+    });
+    expect(whole).toMatchObject({ altered: 0 });
+    for (const { fault, stored } of whole.steps) expect([fault, stored]).toEqual([null, null]);
+  });
+
+  test("tells nothing where it is all there is", () => {
+    const told = emailStory([altered(0)]);
+    expect(told).toMatchObject({ direction: null, author: null, mode: null, status: null, checks: null, altered: 1 });
+  });
+
+  test("fields that do not open are not said to be erased", () => {
+    const [step] = emailStory([{ ...HELD, personal: null, unreadable: true }]).steps;
+    expect(step).toMatchObject({ fault: "unreadable", erased: false, personal: null });
+    const [erased] = emailStory([{ ...HELD, personal: null }]).steps;
+    expect(erased).toMatchObject({ fault: null, erased: true });
+  });
+});

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { recordPage } from "../../src/pages/record/page.tsx";
 import { RECORD_STYLE } from "../../src/pages/record/style.ts";
 import { STYLE_SOURCES, styleSource } from "../../src/pages/style.ts";
-import { ERASED_RECORD, OFFER_RECORD, RECORD_PAGES } from "../support/record-pages.tsx";
+import { ALTERED_RECORD, ERASED_RECORD, OFFER_RECORD, RECORD_PAGES } from "../support/record-pages.tsx";
 
 /** The words of a page, without what only isolates them. */
 function words(page: string): string {
@@ -36,7 +36,7 @@ test("says who wrote it, who decided with which note, what was signed, and every
     expect(page).toContain(said);
   }
   for (const { hash, entry_id, text } of OFFER_RECORD.steps)
-    for (const said of [hash, entry_id, text]) expect(page).toContain(said);
+    for (const said of [hash, entry_id ?? "no id", text]) expect(page).toContain(said);
 });
 
 test("of an erased message says so in each place, and nothing of the person", () => {
@@ -45,6 +45,19 @@ test("of an erased message says so in each place, and nothing of the person", ()
   expect(page).toContain("It was erased.");
   expect(page.match(/details erased/g)).toHaveLength(5);
   for (const word of ["customer@", "anna@", "4711 ships", "price is right"]) expect(page).not.toContain(word);
+});
+
+test("of altered entries says so first, shows nothing of what stands in their place, and calls nothing erased that only cannot be read", () => {
+  const page = words(recordPage(ALTERED_RECORD));
+  expect(page).toContain("2 entries about this message were changed after they were written.");
+  expect(page.indexOf("2 entries about this message")).toBeLessThan(page.indexOf("At a glance"));
+  expect(page.match(/This entry was changed after it was written: /g)).toHaveLength(2);
+  expect(page.match(/details cannot be read/g)).toHaveLength(3);
+  expect(page).toContain("It cannot be read.");
+  for (const word of ["decision.rejected", "It was erased", "details erased", "Approved by"]) {
+    expect(page).not.toContain(word);
+  }
+  expect(words(recordPage(OFFER_RECORD))).not.toContain("changed after");
 });
 
 test("someone else's words are text, their hidden characters spelled out", () => {

@@ -11,6 +11,7 @@ import { inTenant } from "../support/tenant-harness.ts";
 type Shown = Entry & {
   hash: string;
   personal: Record<string, unknown> | null;
+  fault: string | null;
   resource_type: string;
   resource_id: string;
   actor_key_id: string | null;
@@ -70,6 +71,7 @@ describe("get_audit_log", () => {
     const {
       hash,
       personal: _p,
+      fault,
       resource_type: _t,
       resource_id: _i,
       actor_key_id: _k,
@@ -78,6 +80,7 @@ describe("get_audit_log", () => {
       ...entry
     } = held;
     expect(hashEntryText(entryText(entry))).toBe(hash);
+    expect(fault).toBeNull();
     expect(JSON.stringify(entry)).not.toContain("Secret offer");
   });
 

@@ -4,7 +4,7 @@ import { call, keyOf, makeTenant, type RefusalBody, type TestTenant } from "../s
 
 interface ReconcileBody {
   log: string;
-  checked: { entries: number; segments: number; erased_keys: number };
+  checked: { entries: number; segments: number; data_keys: number; erased_keys: number };
   repaired: { what: string; first: number; last: number; count: number }[];
   faults: { what: string; seq: number; says: string }[];
   cursor: string | null;

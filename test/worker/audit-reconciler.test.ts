@@ -2,10 +2,43 @@ import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import type { ReconcileAnswer } from "../../durable-objects/log-rpc.ts";
 import { unwrap } from "../../src/errors.ts";
+import { deriveKeys, open, type Sealed, seal } from "../../src/store/secrets.ts";
 import { FATES } from "../support/failing-stores.ts";
 import { DAY, LogWorld } from "../support/log-world.ts";
 
 /** Object, D1 and R2 are compared: what is missing comes back from the object, what differs is a fault that is recorded once. */
+
+/** Entries that each have a data key of their own. */
+function addSealed(world: LogWorld, count: number): void {
+  const actor = { type: "system", id: "test", via: "system" } as const;
+  const entry = { actor, action: "inbox.listed", detail: { results: 0 }, personal: { q: "Ana" } } as const;
+  world.object.commit(() => {
+    for (let n = 0; n < count; n++) world.object.record(entry);
+  });
+}
+
+interface Key extends Record<string, SqlStorageValue> {
+  kid: string;
+  wrapped: string;
+}
+
+function ownKeys(world: LogWorld): Key[] {
+  return world.sql.exec<Key>("SELECT kid, wrapped FROM data_keys ORDER BY kid").toArray();
+}
+
+function keyInD1(kid: string): Promise<(Key & { tenant_id: string }) | null> {
+  return env.DB.prepare("SELECT kid, tenant_id, wrapped FROM data_keys WHERE kid = ?").bind(kid).first();
+}
+
+/** Has the account let its logs go after the shortest time there is. */
+async function keepFor30Days(world: LogWorld): Promise<void> {
+  const { admin, mailbox } = world.box;
+  const tenant = env.TENANT.getByName(mailbox.tenant_id);
+  const change = { audit_retention_days: 30 };
+  const asked = unwrap(await tenant.updateAccount(admin, change, null));
+  if (!("needs_approval" in asked)) throw new Error("nobody was asked");
+  unwrap(await tenant.updateAccount(admin, change, asked.needs_approval.change));
+}
 
 /** A log of which some segments are sealed, and some entries are not. */
 async function keptLog(world: LogWorld): Promise<void> {
@@ -15,6 +48,7 @@ async function keptLog(world: LogWorld): Promise<void> {
   }
   await world.passTime(2 * DAY);
   world.fill(4);
+  addSealed(world, 2);
   await world.alarm();
 }
 
@@ -22,13 +56,14 @@ async function keptLog(world: LogWorld): Promise<void> {
 async function reconcile(world: LogWorld): Promise<Omit<ReconcileAnswer, "log" | "cursor">> {
   const whole: ReconcileAnswer["repaired"] = [];
   const faults: ReconcileAnswer["faults"] = [];
-  const checked = { entries: 0, segments: 0, erased_keys: 0 };
+  const checked = { entries: 0, segments: 0, data_keys: 0, erased_keys: 0 };
   let cursor: string | null = null;
   do {
     const step: ReconcileAnswer = unwrap(await world.object.reconcile(world.box.admin, cursor));
     whole.push(...step.repaired);
     faults.push(...step.faults);
-    for (const kind of ["entries", "segments", "erased_keys"] as const) checked[kind] += step.checked[kind];
+    for (const kind of ["entries", "segments", "data_keys", "erased_keys"] as const)
+      checked[kind] += step.checked[kind];
     cursor = step.cursor;
   } while (cursor !== null);
   return { checked, repaired: whole, faults };
@@ -41,7 +76,9 @@ describe("what is missing comes back", () => {
       const size = world.size();
       const { checked, repaired, faults } = await reconcile(world);
       expect({ repaired, faults }).toEqual({ repaired: [], faults: [] });
-      expect(checked).toEqual({ entries: size, segments: world.segments().length, erased_keys: 0 });
+      const data_keys = ownKeys(world).length;
+      expect(data_keys).toBeGreaterThan(0);
+      expect(checked).toEqual({ entries: size, segments: world.segments().length, data_keys, erased_keys: 0 });
       expect(world.size()).toBe(size);
     }));
 
@@ -82,16 +119,70 @@ describe("what is missing comes back", () => {
     }),
   );
 
-  test("of data keys, by which sealed fields are read", () =>
+  test.each<[string, string]>([
+    ["lost", "DELETE FROM data_keys WHERE kid = ?1"],
+    ["with other bytes", "UPDATE data_keys SET wrapped = replace(wrapped, 'ct\":\"', 'ct\":\"AAAA') WHERE kid = ?1"],
+    [
+      "of another entry",
+      "UPDATE data_keys SET wrapped = (SELECT wrapped FROM data_keys WHERE kid <> ?1) WHERE kid = ?1",
+    ],
+    ["that are none", "UPDATE data_keys SET wrapped = 'null' WHERE kid = ?1"],
+    ["that are not JSON", "UPDATE data_keys SET wrapped = '' WHERE kid = ?1"],
+    ["of another tenant, which no erasure would reach", "UPDATE data_keys SET tenant_id = 'ten_x' WHERE kid = ?1"],
+  ])("of data keys, by which sealed fields are read: %s", (_what, statement) =>
     LogWorld.run(async (world) => {
       await keptLog(world);
-      const sealed = world.own().filter(({ entry }) => entry.includes('"sealed"'));
-      expect(sealed.length).toBeGreaterThan(0);
-      const kids = sealed.map(({ entry }) => JSON.parse(entry).sealed.kid as string);
+      const keys = ownKeys(world);
+      for (const { kid } of keys) await env.DB.prepare(statement).bind(kid).run();
+      const count = keys.length;
+      const expected = { repaired: [{ what: "data_keys", first: null, last: null, count }], faults: [] };
+      expect(await reconcile(world)).toMatchObject(expected);
+      const { tenant_id } = world.box.mailbox;
+      for (const key of keys) expect(await keyInD1(key.kid)).toEqual({ ...key, tenant_id });
+      expect(world.entriesOf("log.repaired").map(({ detail }) => detail)).toMatchObject([{ data_keys: count }]);
+      expect(await reconcile(world)).toMatchObject({ repaired: [], faults: [] });
+    }),
+  );
+
+  test("of data keys whose entries have left object and D1", () =>
+    LogWorld.run(async (world) => {
+      await keptLog(world);
+      await keepFor30Days(world);
+      await world.passTime(40 * DAY);
+      const left = ownKeys(world).filter(({ kid }) => !world.own().some(({ entry }) => entry.includes(kid)));
+      expect(left.length).toBeGreaterThan(0);
+      for (const { kid } of left)
+        await env.DB.prepare("UPDATE data_keys SET wrapped = '' WHERE kid = ?").bind(kid).run();
+      expect((await reconcile(world)).repaired).toMatchObject([{ what: "data_keys", count: left.length }]);
+      for (const key of left) expect(await keyInD1(key.kid)).toMatchObject(key);
+    }));
+
+  test("of no data key that is not in D1 yet, nor of one that was destroyed meanwhile", () =>
+    LogWorld.run(async (world) => {
+      await keptLog(world);
+      world.sql.exec("UPDATE ledger SET drained = 0");
+      const kids = ownKeys(world).map(({ kid }) => kid);
       for (const kid of kids) await env.DB.prepare("DELETE FROM data_keys WHERE kid = ?").bind(kid).run();
-      await reconcile(world);
-      for (const kid of kids) {
-        expect(await env.DB.prepare("SELECT 1 FROM data_keys WHERE kid = ?").bind(kid).first()).not.toBeNull();
+      const step = unwrap(await world.object.reconcile(world.box.admin, "data_keys."));
+      expect(step).toMatchObject({ repaired: [], checked: { data_keys: kids.length } });
+      await world.alarm();
+      // As an erasure destroys it while D1 is being asked, and while it is being written to.
+      for (const call of ["D1 SELECT kid, tenant_id", "D1 INSERT INTO data_keys"]) {
+        const [{ kid } = { kid: "" }] = ownKeys(world);
+        expect(kid).not.toBe("");
+        await env.DB.prepare("DELETE FROM data_keys WHERE kid = ?").bind(kid).run();
+        world.stores.fates = (made) => {
+          if (!made.startsWith(call)) return "served";
+          world.sql.exec("DELETE FROM data_keys WHERE kid = ?", kid);
+          world.sql.exec("INSERT OR REPLACE INTO erased_keys VALUES (?, 0)", kid);
+          return "served";
+        };
+        const { repaired } = unwrap(await world.object.reconcile(world.box.admin, "data_keys."));
+        // It does not wait for the comparison of destroyed keys, which a large log comes to much later.
+        expect(repaired.map(({ what }) => what)).not.toContain("erased_keys");
+        world.stores.fates = () => "served";
+        await world.alarm();
+        expect(await keyInD1(kid)).toBeNull();
       }
     }));
 
@@ -124,14 +215,10 @@ describe("what is missing comes back", () => {
 describe("a D1 that was restored from before", () => {
   test("lets go again of what had left it, and gets back what it lacks", () =>
     LogWorld.run(async (world) => {
-      const { admin, mailbox } = world.box;
+      const { mailbox } = world.box;
       await keptLog(world);
       const backup = await world.rows();
-      const tenant = env.TENANT.getByName(mailbox.tenant_id);
-      const change = { audit_retention_days: 30 };
-      const asked = unwrap(await tenant.updateAccount(admin, change, null));
-      if (!("needs_approval" in asked)) throw new Error("nobody was asked");
-      unwrap(await tenant.updateAccount(admin, change, asked.needs_approval.change));
+      await keepFor30Days(world);
       await world.passTime(40 * DAY);
       const floor = world.own()[0]?.seq ?? 0;
       expect(floor).toBeGreaterThan(0);
@@ -290,6 +377,54 @@ describe("what differs is a fault, recorded once, and is not made worse", () => 
     }));
 });
 
+describe("a data key that reads otherwise in D1", () => {
+  const OTHER = { MASTER_KEY: Buffer.alloc(32, 9).toString("base64") };
+
+  test("is left alone where it was only sealed anew, under whichever key opens it", () =>
+    LogWorld.run(async (world) => {
+      await keptLog(world);
+      Object.assign(world.stores.env, { MASTER_KEY_PREVIOUS: OTHER.MASTER_KEY });
+      for (const [index, { kid, wrapped }] of ownKeys(world).entries()) {
+        const key = open(deriveKeys(env, "data-key"), kid, JSON.parse(wrapped) as Sealed);
+        const anew = JSON.stringify(seal(deriveKeys(index % 2 ? env : OTHER, "data-key"), kid, key));
+        await env.DB.prepare("UPDATE data_keys SET wrapped = ? WHERE kid = ?").bind(anew, kid).run();
+        expect(await reconcile(world)).toMatchObject({ repaired: [], faults: [] });
+        expect(await keyInD1(kid)).toMatchObject({ wrapped: anew });
+      }
+    }));
+
+  test("is a fault, and kept, where the object's own does not open: D1's may be all that is left", () =>
+    LogWorld.run(async (world) => {
+      await keptLog(world);
+      const [{ kid, wrapped } = { kid: "", wrapped: "" }] = ownKeys(world);
+      const { seq } = world.own().find(({ entry }) => entry.includes(`"kid":"${kid}"`)) ?? {};
+      world.sql.exec("UPDATE data_keys SET wrapped = '{}' WHERE kid = ?", kid);
+      const faults = [{ what: "key_differs", seq }];
+      for (let round = 0; round < 2; round++) expect(await reconcile(world)).toMatchObject({ repaired: [], faults });
+      expect(await keyInD1(kid)).toMatchObject({ wrapped });
+      expect(world.entriesOf("log.fault").map(({ detail }) => detail)).toEqual([{ what: "key_differs", entry: seq }]);
+      world.sql.exec("UPDATE data_keys SET wrapped = ? WHERE kid = ?", wrapped, kid);
+      expect(await reconcile(world)).toMatchObject({ repaired: [], faults: [] });
+      expect(world.entriesOf("log.fault_gone").map(({ detail }) => detail)).toEqual([
+        { what: "key_differs", entry: seq },
+      ]);
+    }));
+
+  test("is not looked into under a MASTER_KEY that is not the log's", () =>
+    LogWorld.run(async (world) => {
+      await keptLog(world);
+      const [{ kid } = { kid: "" }] = ownKeys(world);
+      await env.DB.prepare("UPDATE data_keys SET wrapped = '{}' WHERE kid = ?").bind(kid).run();
+      Object.assign(world.stores.env, OTHER);
+      const size = world.size();
+      await expect(world.object.reconcile(world.box.admin, "data_keys.")).rejects.toThrow();
+      expect(world.size()).toBe(size);
+      expect(await keyInD1(kid)).toMatchObject({ wrapped: "{}" });
+      Object.assign(world.stores.env, { MASTER_KEY: env.MASTER_KEY });
+      expect((await reconcile(world)).repaired).toMatchObject([{ what: "data_keys" }]);
+    }));
+});
+
 describe("a round", () => {
   test("goes on from any cursor that it gave, and none other does harm", () =>
     LogWorld.run(async (world) => {
@@ -300,13 +435,14 @@ describe("a round", () => {
         "entries.-1",
         "entries.1e9",
         "keys.a",
+        "data_keys.'",
         "erased_keys.'",
         "segments.9999999999999999",
       ]) {
         const answer = await world.object.reconcile(world.box.admin, cursor);
         expect(answer).toMatchObject({ ok: false, refusal: { code: "invalid_input" } });
       }
-      for (const cursor of ["entries.999999", "segments.5", "erased_keys.zzz", "floor."]) {
+      for (const cursor of ["entries.999999", "segments.5", "data_keys.zzz", "erased_keys.zzz", "floor."]) {
         expect(unwrap(await world.object.reconcile(world.box.admin, cursor))).toMatchObject({
           repaired: [],
           cursor: null,

@@ -47,7 +47,7 @@ async function recordOf(id: string, key = keyOf(tenant, "admin")): Promise<Email
   return body;
 }
 
-const actionsOf = ({ steps }: EmailRecord) => steps.map(({ entry }) => entry.action);
+const actionsOf = ({ steps }: EmailRecord) => steps.map(({ entry }) => entry?.action);
 
 beforeAll(async () => {
   tenant = await makeTenant();
@@ -91,7 +91,7 @@ describe("get_email_record", () => {
     const { results } = await env.DB.prepare("SELECT seq, action FROM audit_log WHERE email_id = ? ORDER BY seq")
       .bind(emailId)
       .all<{ seq: number; action: string }>();
-    expect(record.steps.map(({ seq, entry }) => ({ seq, action: entry.action }))).toEqual(results);
+    expect(record.steps.map(({ seq, entry }) => ({ seq, action: entry?.action }))).toEqual(results);
     for (const action of [
       "message.held",
       "message.read",
@@ -121,7 +121,7 @@ describe("get_email_record", () => {
     if (!tree) throw new Error("there is no checkpoint");
     expect(tree.origin).toBe(`mail.test/logs/${tenant.mailbox.id}`);
     for (const { seq, hash, entry, proof } of steps) {
-      expect(hashEntryText(entryText(entry))).toBe(hash);
+      expect(entry && hashEntryText(entryText(entry))).toBe(hash);
       const claim = {
         ...{ seq, size: tree.size, root: tree.root },
         leafHash: Buffer.from(hash, "hex"),
@@ -263,7 +263,7 @@ describe("in the console", () => {
     expect(page).toContain("Not this one.");
     expect(page).toContain(`${world.ana} rejected it in the console`);
     const { body } = await call<EmailRecord>(`/v1/emails/${id}/record`, { key: world.keys.admin ?? null });
-    expect(body.steps.filter(({ entry }) => entry.action === "message.record_read")[0]?.entry.actor).toEqual({
+    expect(body.steps.filter(({ entry }) => entry?.action === "message.record_read")[0]?.entry?.actor).toEqual({
       type: "human",
       id: "approver",
       via: "console",

@@ -119,10 +119,20 @@ async function askForCode(tenant: TestTenant, using: Env, approval_code?: string
 
 test("another MASTER_KEY in its place overwrites nothing, and with the right one back everything goes on", async () => {
   const { one } = await makeDeployment();
+  const sent = await send(one);
+  await inObjectOf(one.mailbox.id, (object) => object.settled());
   const before = await sealedValues();
   const wrong = await deploy(NEW);
   const admin = { key: keyOf(one, "admin"), env: wrong };
-  expect((await call("/v1/audit-log", admin)).status).toBe(503);
+  // Nothing is told as if its fields alone could not be read.
+  for (const read of [
+    "/v1/audit-log",
+    `/v1/audit-log?log=${one.mailbox.id}&format=ocsf`,
+    `/v1/audit-log/export?log=${one.mailbox.id}`,
+    `/v1/emails/${sent}/record`,
+  ]) {
+    expect((await call(read, admin)).status, read).toBe(503);
+  }
   const path = `/v1/mailboxes/${one.mailbox.id}`;
   expect((await call(path, { ...admin, method: "PATCH", json: { display_name: "Other" } })).status).toBe(503);
   expect((await call(`${path}/emails`, { key: keyOf(one, "agent"), env: wrong })).status).toBe(503);

@@ -32,12 +32,12 @@ export const LOG_ACTIONS = {
   },
   "log.reconciled": {
     says: "Somebody had the log compared with what D1 and R2 have of it.",
-    detail: ["log", "entries", "segments", "erased_keys", "repaired", "faults", "is_complete"],
+    detail: ["log", "entries", "segments", "data_keys", "erased_keys", "repaired", "faults", "is_complete"],
     personal: NONE,
   },
   "log.repaired": {
-    says: "D1 or R2 had lost something of the log, or had again what had left it, and it was put right.",
-    detail: ["entries", "dropped_entries", "segments", "segment_rows", "erased_keys"],
+    says: "D1 or R2 had lost something of the log, or had it otherwise, and it was put right.",
+    detail: ["entries", "dropped_entries", "segments", "segment_rows", "data_keys", "erased_keys"],
     personal: NONE,
   },
   "log.fault": {

@@ -1,5 +1,6 @@
 import type { Child, FC } from "hono/jsx";
 import type { RecordPart } from "../../audit/email-record.ts";
+import type { EntryFault } from "../../audit/stored-entry.ts";
 import type { Status } from "../../oversight/statuses.ts";
 import type { EmailRecord, ProvenStep } from "../../store/email-record.ts";
 import { Back, type BackLink, Fact, Page, renderPage, Visible } from "../layout.tsx";
@@ -20,15 +21,23 @@ const PART_WORDS: Readonly<Record<RecordPart, string>> = {
   other: "Record",
 };
 
-const ERASED = "It was erased.";
+/** Why a text is not there. */
+const GONE = {
+  erased: "It was erased.",
+  unreadable: "It cannot be read.",
+  unsaid: "The record does not say.",
+} as const;
+type Gone = keyof typeof GONE;
+
+/** What was erased is known to be; it is not said of what may only have become unreadable. */
+function whyGone({ erased_at, steps }: EmailRecord): Gone {
+  if (erased_at === null && steps.some(({ fault }) => fault === "unreadable")) return "unreadable";
+  return erased_at !== null || steps.some(({ erased }) => erased) ? "erased" : "unsaid";
+}
 
 /** A text from outside, or that it is not there any more. */
-const Said: FC<{ text: string | null; isErased: boolean }> = ({ text, isErased }) =>
-  text === null ? (
-    <span class="soft">{isErased ? ERASED : "The record does not say."}</span>
-  ) : (
-    <Visible text={text} context="line" />
-  );
+const Said: FC<{ text: string | null; gone: Gone }> = ({ text, gone }) =>
+  text === null ? <span class="soft">{GONE[gone]}</span> : <Visible text={text} context="line" />;
 
 function writtenBy({ author }: EmailRecord): string | null {
   if (!author) return null;
@@ -60,33 +69,33 @@ function standing({ status, erased_at }: EmailRecord): string {
 
 const Glance: FC<{ record: EmailRecord }> = ({ record }) => {
   const { direction, from, to, subject, mode, content_hash, email_id, mailbox_id, decisions } = record;
-  const isErased = record.erased_at !== null || record.steps.some(({ erased }) => erased);
+  const gone = whyGone(record);
   const final = decisions.findLast(({ decision }) => decision !== "counted");
   return (
     <section class="card" aria-labelledby="glance">
       <h2 id="glance">At a glance</h2>
       <dl class="facts">
         <Fact label="Subject" wide>
-          <Said text={subject} isErased={isErased} />
+          <Said text={subject} gone={gone} />
         </Fact>
         {direction === "inbound" && (
           <Fact label="From">
-            <Said text={from} isErased={isErased} />
+            <Said text={from} gone={gone} />
           </Fact>
         )}
         <Fact label="To">
-          <Said text={to === null ? null : to.join(", ")} isErased={isErased} />
+          <Said text={to === null ? null : to.join(", ")} gone={gone} />
         </Fact>
         {direction === "outbound" && (
           <Fact label="Written by">
-            <Said text={writtenBy(record)} isErased={false} />
+            <Said text={writtenBy(record)} gone="unsaid" />
           </Fact>
         )}
         <Fact label="Mode it was under">{mode === null ? "none" : MODE_WORDS[mode].name}</Fact>
         {direction === "outbound" && <Fact label="Signed with">{signedInWords(record)}</Fact>}
         {final && (
           <Fact label={final.decision === "approved" ? "Approved by" : "Rejected by"}>
-            <Said text={final.decided_by} isErased={isErased} />
+            <Said text={final.decided_by} gone={gone} />
             {final.note !== null && (
               <blockquote>
                 <Visible text={final.note} context="body" />
@@ -110,18 +119,37 @@ const Glance: FC<{ record: EmailRecord }> = ({ record }) => {
   );
 };
 
-const Step: FC<{ step: ProvenStep }> = ({ step: { at, seq, part, text, entry_id, hash, erased, entry } }) => (
+const FAULT_WORDS: Readonly<Record<EntryFault, string>> = {
+  altered: "altered",
+  unreadable: "details cannot be read",
+};
+
+/** That the record is not whole, before anything that it says. */
+const Altered: FC<{ many: number }> = ({ many }) => (
+  <div class="warning danger" role="alert">
+    <span class="level">Altered</span>
+    <span>
+      {many === 1
+        ? "1 entry about this message was changed after it was written. It is marked below. Nothing on this page rests on it, and what it said is missing here."
+        : `${many} entries about this message were changed after they were written. They are marked below. Nothing on this page rests on them, and what they said is missing here.`}
+    </span>
+  </div>
+);
+
+const Step: FC<{ step: ProvenStep }> = ({ step: { at, seq, part, text, entry_id, hash, erased, entry, fault } }) => (
   <li>
     <span class="when">
-      <time datetime={at}>{timeInWords(at)}</time>
+      {at === null ? <span>Time not known</span> : <time datetime={at}>{timeInWords(at)}</time>}
       <span class="part">{PART_WORDS[part]}</span>
       {erased && <span class="part gone">details erased</span>}
+      {fault !== null && <span class="part gone">{FAULT_WORDS[fault]}</span>}
     </span>
     <p class="told">
       <Visible text={text} context="body" />
     </p>
     <p class="mark-line mono">
-      {entry.action} · entry {seq} · {entry_id}
+      {entry && `${entry.action} · `}entry {seq}
+      {entry_id !== null && ` · ${entry_id}`}
       <br />
       {hash}
     </p>
@@ -172,6 +200,7 @@ export const RecordPage: FC<RecordPageProps> = ({ record, who, back, nav }) => (
             ` ${count(record.left_out, "step")} more ${record.left_out === 1 ? "is" : "are"} not shown; the log has all.`}
         </p>
       </div>
+      {record.altered > 0 && <Altered many={record.altered} />}
       <Glance record={record} />
       <section class="card" aria-labelledby="story">
         <h2 id="story">Step by step</h2>
