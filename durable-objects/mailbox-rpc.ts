@@ -161,6 +161,11 @@ export interface MailboxRpc extends LogRpc {
     message: ReceivedMessage,
   ): Promise<{ email_id: string; duplicate: boolean; status: Status; refused?: string } | null>;
   /**
+   * Is told that the bytes of something that came back are about to lie under `rawKey`. What no report refers to in time is deleted, so
+   * that a crash at any later point leaves nothing. Durable when it returns. False: there is no such mailbox.
+   */
+  expectReturned(rawKey: string): Promise<boolean>;
+  /**
    * Takes a report about a message of ours (a bounce, a complaint) for the one recipient whose return path it came to. Durable when
    * it returns. `repeated`: it is known, or there were too many; `unknown`: there is no such message or recipient. Neither changes anything
    * or refers to `raw_key`.

@@ -58,7 +58,7 @@ import { allow, disallow, setPolicy } from "./mailbox/policy-settings.ts";
 import { takeProviderEvent } from "./mailbox/provider-events.ts";
 import { attachment, identityReceipt, list, pendingItems, read, tags, thread } from "./mailbox/reading.ts";
 import { receive } from "./mailbox/receive.ts";
-import { TROUBLE, takeReturned, tellTenant } from "./mailbox/returned-mail.ts";
+import { expectReturned, TROUBLE, takeReturned, tellTenant } from "./mailbox/returned-mail.ts";
 import { completeDraft, draftedSubmission, sendDraft } from "./mailbox/send-draft.ts";
 import { scopesFor, update } from "./mailbox/settings.ts";
 import { judgeSubmission, recipientsToLookUp, submit } from "./mailbox/submit.ts";
@@ -491,6 +491,11 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
       await indexPendingNow(this, received.email_id);
     }
     return received;
+  }
+
+  async expectReturned(rawKey: string): Promise<boolean> {
+    if (this.established) expectReturned(this, rawKey);
+    return this.established !== null;
   }
 
   async takeReturned(returned: ReturnedMail): Promise<ReturnedOutcome> {

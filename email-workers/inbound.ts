@@ -52,7 +52,9 @@ function resolverOf({ DOH_URL }: Pick<Env, "DOH_URL">, deps: InboundDependencies
 export interface InboundEnv
   extends Pick<Env, "DB" | "STORE" | "DOH_URL" | "INBOUND_RECEIVED_BY">,
     Omit<ReturnedEnv, "MAILBOX"> {
-  MAILBOX: { getByName(routing: string): Pick<MailboxRpc, "receive" | "revokeLinks" | "takeReturned"> };
+  MAILBOX: {
+    getByName(routing: string): Pick<MailboxRpc, "receive" | "revokeLinks" | "expectReturned" | "takeReturned">;
+  };
 }
 
 /** The largest message a sender may hand in. */

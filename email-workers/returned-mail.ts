@@ -1,4 +1,4 @@
-import type { MailboxRpc, ReturnedMail, ReturnedOutcome } from "../durable-objects/mailbox-rpc.ts";
+import type { MailboxRpc, ReturnedMail } from "../durable-objects/mailbox-rpc.ts";
 import type { Env } from "../src/env.ts";
 import { newId, type RandomBytes, randomBytes, routingNumberOf } from "../src/ids.ts";
 import { comparableAddress } from "../src/mail/address.ts";
@@ -17,7 +17,7 @@ import { deleteKeys, returnedKey, storeRaw } from "../src/store/mail-store.ts";
 
 /** What it takes from outside. */
 export interface ReturnedEnv extends Pick<Env, "DB" | "STORE" | "MAIL_DOMAIN" | "MASTER_KEY" | "MASTER_KEY_PREVIOUS"> {
-  MAILBOX: { getByName(routing: string): Pick<MailboxRpc, "takeReturned"> };
+  MAILBOX: { getByName(routing: string): Pick<MailboxRpc, "expectReturned" | "takeReturned"> };
 }
 
 interface Dependencies {
@@ -89,13 +89,32 @@ function readReport(parsed: ParsedMessage): ReturnedMail["report"] | null {
   return report && { kind: "delivery", report };
 }
 
-/** Hands over. A reset object's stub throws, so one fresh stub is tried; a report that is known changes nothing. */
-async function handOver(env: ReturnedEnv, routing: string, returned: ReturnedMail): Promise<ReturnedOutcome> {
+/** Calls the mailbox's object. A reset object's stub throws, so one fresh stub is tried; either call may come twice. */
+async function ask<T>(
+  env: ReturnedEnv,
+  routing: string,
+  call: (mailbox: ReturnType<ReturnedEnv["MAILBOX"]["getByName"]>) => Promise<T>,
+): Promise<T> {
   try {
-    return await env.MAILBOX.getByName(routing).takeReturned(returned);
+    return await call(env.MAILBOX.getByName(routing));
   } catch {
-    return await env.MAILBOX.getByName(routing).takeReturned(returned);
+    return await call(env.MAILBOX.getByName(routing));
   }
+}
+
+/**
+ * Where the bytes of what comes back about a message are to lie. The mailbox knows before they do: from here on a crash, or a store that
+ * does not delete, leaves nothing for longer than an hour. Null: there is no such mailbox.
+ */
+async function placeFor(
+  env: ReturnedEnv,
+  { id: mailbox_id, tenant_id, routing }: Sender,
+  { email_id }: RecipientRef,
+  deps: Dependencies,
+): Promise<string | null> {
+  const id = newId("em", deps.now(), routing, deps.random ?? randomBytes);
+  const key = returnedKey(tenant_id, mailbox_id, email_id, id);
+  return (await ask(env, routing, (mailbox) => mailbox.expectReturned(key))) ? key : null;
 }
 
 interface Found {
@@ -108,7 +127,8 @@ interface Found {
 
 /** @returns why it is rejected, or null: then it is recorded, or was known. */
 async function record(env: ReturnedEnv, { sender, recipient, ...report }: Found): Promise<string | null> {
-  const outcome = await handOver(env, sender.routing, { ...recipient, ...report });
+  const returned: ReturnedMail = { ...recipient, ...report };
+  const outcome = await ask(env, sender.routing, (mailbox) => mailbox.takeReturned(returned));
   if (outcome === "recorded") return null;
   await deleteKeys(env.STORE, [report.raw_key]);
   return outcome === "unknown" ? NO_MAILBOX : null;
@@ -131,9 +151,8 @@ export async function receiveReturned(
   if (!isBounceAddress(message.to)) return receiveComplaint(message, env, deps, reject);
   const recipient = readBounceAddress(env, message.to, deps.now());
   const sender = recipient && (await senderOf(env.DB, recipient.email_id));
-  if (!recipient || !sender) return reject(NO_MAILBOX);
-  const id = newId("em", deps.now(), sender.routing, deps.random ?? randomBytes);
-  const raw_key = returnedKey(sender.tenant_id, sender.id, recipient.email_id, id);
+  const raw_key = recipient && sender && (await placeFor(env, sender, recipient, deps));
+  if (!recipient || !sender || !raw_key) return reject(NO_MAILBOX);
   const { stream, kept } = keeping(message.raw, Math.min(message.rawSize, READ_OCTETS));
   await storeRaw(env.STORE, raw_key, stream, message.rawSize);
   const parsed = await parseMessage(kept);
@@ -158,9 +177,8 @@ async function receiveComplaint(
   const named = (report?.return_paths ?? []).map((path) => readBounceAddress(env, path, deps.now()));
   const recipient = named.find((each) => each !== null);
   const sender = recipient && (await senderOf(env.DB, recipient.email_id));
-  if (!report || !recipient || !sender) return reject(NO_MESSAGE);
-  const id = newId("em", deps.now(), sender.routing, deps.random ?? randomBytes);
-  const raw_key = returnedKey(sender.tenant_id, sender.id, recipient.email_id, id);
+  const raw_key = report && recipient && sender && (await placeFor(env, sender, recipient, deps));
+  if (!report || !recipient || !sender || !raw_key) return reject(NO_MESSAGE);
   await env.STORE.put(raw_key, raw, { httpMetadata: { contentType: "message/rfc822" } });
   const { type, means } = report;
   const { rfc_message_id } = parsed;

@@ -81,6 +81,16 @@ function meaningOf({ report }: ReturnedMail, { recipient }: DeliveryRow): Meanin
     : { ...NOTED, action: status?.action === "delayed" ? "delivery.delayed" : "delivery.reported", status };
 }
 
+/** The timer that deletes what lies in the store under its ref, as that of files which no draft refers to any more. */
+const DISCARD = "discard";
+/** Receiving takes minutes at most: what no report refers to by then is left over. */
+const LEFT_OVER_AFTER = 3600_000;
+
+/** Answers MailboxRpc's `expectReturned`. */
+export function expectReturned(box: MailboxBase, rawKey: string): void {
+  box.commit(() => box.schedule(DISCARD, rawKey, box.now() + LEFT_OVER_AFTER));
+}
+
 /** By which the same report is known when it comes again. */
 function digestOf({ report, rfc_message_id }: ReturnedMail, meaning: Meaning): string {
   const said = report.kind === "feedback" ? report.type : meaning.status;
@@ -136,6 +146,7 @@ interface Taken {
 /** Inside `commit`. */
 function record(box: MailboxBase, message: Message, row: DeliveryRow, { returned, meaning, digest }: Taken): void {
   const { reported, status, kind, action } = meaning;
+  if (returned.raw_key !== null) box.unschedule(DISCARD, returned.raw_key);
   box
     .storage()
     .exec(

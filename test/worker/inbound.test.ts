@@ -68,6 +68,7 @@ class RecordingMailbox {
         const answer = this.answers.shift();
         return answer ? answer(message) : { email_id: message.id, duplicate: false, status: "unread" };
       },
+      expectReturned: async () => true,
       takeReturned: async () => "unknown",
       revokeLinks: async (hashes, reason) => {
         this.events.push(`revoke: ${reason}`);

@@ -413,6 +413,81 @@ describe("a complaint", () => {
   });
 });
 
+describe("what lies in R2 of something that came back", () => {
+  const HOUR = 3600_000;
+  const lying = async ({ mailbox }: TestMailbox) =>
+    (await env.STORE.list({ prefix: `returned/${mailbox.tenant_id}/` })).objects.map(({ key }) => key);
+  /** The worker is lost with a call of the mailbox's object under way. */
+  const losing = (call: "takeReturned" | "receive") => ({
+    ...env,
+    MAILBOX: {
+      getByName(name: string) {
+        const stub = env.MAILBOX.getByName(name);
+        return {
+          receive: (message: Parameters<typeof stub.receive>[0]) => stub.receive(message),
+          revokeLinks: () => Promise.resolve(0),
+          expectReturned: (key: string) => stub.expectReturned(key),
+          takeReturned: (returned: Parameters<typeof stub.takeReturned>[0]) => stub.takeReturned(returned),
+          [call]: () => Promise.reject(new Error("the worker is lost")),
+        };
+      },
+    },
+  });
+  const anHourOn = async (box: TestMailbox) => {
+    await advanceClock(box, HOUR + 1);
+    await runAlarm(box);
+  };
+
+  test.each([
+    ["a report", "takeReturned", dead("ana@customer.example")],
+    ["a complaint", "takeReturned", arf("Feedback-Type: abuse")],
+  ] as const)("is gone after an hour where %s was never handed over", async (_what, call, mail) => {
+    const { box, path } = await taken();
+    await expect(arrive(path, mail, { env: losing(call) })).rejects.toThrow("the worker is lost");
+    expect(await lying(box)).toHaveLength(1);
+    await anHourOn(box);
+    expect(await lying(box)).toEqual([]);
+  });
+
+  test("is gone after an hour where a complaint at the common address was never handed over", async () => {
+    const { box, path } = await taken();
+    const mail = arf(`Feedback-Type: abuse\nOriginal-Mail-From: <${path}>`);
+    await expect(arrive(`complaints@${env.MAIL_DOMAIN}`, mail, { env: losing("takeReturned") })).rejects.toThrow(
+      "the worker is lost",
+    );
+    expect(await lying(box)).toHaveLength(1);
+    await anHourOn(box);
+    expect(await lying(box)).toEqual([]);
+  });
+
+  test("stays where the report was taken, though the answer was lost", async () => {
+    const { box, first, path } = await taken();
+    let answers = 0;
+    const whole = losing("receive");
+    const MAILBOX = {
+      getByName(name: string) {
+        const stub = whole.MAILBOX.getByName(name);
+        return {
+          ...stub,
+          takeReturned: async (returned: Parameters<typeof stub.takeReturned>[0]) => {
+            const outcome = await env.MAILBOX.getByName(name).takeReturned(returned);
+            if (answers++ === 0) throw new Error("the answer is lost");
+            return outcome;
+          },
+        };
+      },
+    };
+    expect(await arrive(path, dead(first.address), { env: { ...whole, MAILBOX } })).toBeNull();
+    await anHourOn(box);
+    expect(await lying(box)).toHaveLength(1);
+  });
+
+  test("is nothing of a mailbox that is not there: its object has no tables afterwards either", async () => {
+    const stub = env.MAILBOX.getByName("ZZZZZZZY");
+    expect(await stub.expectReturned("returned/x")).toBe(false);
+  });
+});
+
 describe("an answer to a return path that is no report", () => {
   test("is mail like any other, flagged, in the mailbox that wrote", async () => {
     const { box, path } = await taken();
