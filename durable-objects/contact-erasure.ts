@@ -44,6 +44,24 @@ export interface ErasurePosition {
   after: string | number | null;
 }
 
+/** Entries of a log that are in no store any more, so that nobody can tell whether they named the person. */
+export interface GoneStretch {
+  log: string;
+  first: number;
+  last: number;
+}
+
+/** @returns the same with those of one log that follow each other as one. */
+export function joinStretches(stretches: readonly GoneStretch[]): GoneStretch[] {
+  const joined: GoneStretch[] = [];
+  for (const stretch of stretches) {
+    const before = joined.at(-1);
+    if (before?.log === stretch.log && before.last + 1 === stretch.first) before.last = stretch.last;
+    else joined.push({ ...stretch });
+  }
+  return joined;
+}
+
 /** What a stretch came to. */
 export interface Findings {
   /** The last key that was looked at; null: the phase is at its end. */
@@ -52,6 +70,7 @@ export interface Findings {
   apply: (() => Partial<ErasedCounts>) | null;
   /** What names the person and cannot be erased yet. */
   waits?: string[];
+  gone?: GoneStretch[];
 }
 
 /** Looks at the stretch behind `after`. It changes nothing itself. */
@@ -65,6 +84,8 @@ export interface ErasureSteps {
   found: boolean;
   /** What names the person and is looked at again in the next round. */
   waits: string[];
+  /** What it went past. */
+  gone: GoneStretch[];
   /** Why it stands where it is: nothing may be erased now. */
   blocked: string | null;
   /** Of this part as a whole. */
@@ -91,6 +112,7 @@ export async function walkOn({ phases, mention, from, whyNot, apply, ...walk }: 
   let at: ErasurePosition | null = from ?? { phase: phases[0]?.[0] ?? "", after: null };
   let found = false;
   const waits: string[] = [];
+  const gone: GoneStretch[] = [];
   for (let step = 0; at !== null && step < STEPS_AT_ONCE; step++) {
     const index = phases.findIndex(([name]) => name === at?.phase);
     const phase = phases[index]?.[1];
@@ -99,14 +121,15 @@ export async function walkOn({ phases, mention, from, whyNot, apply, ...walk }: 
     found ||= findings.apply !== null;
     const blocked = findings.apply ? await whyNot() : null;
     // Nothing is passed over: it is looked at again once it may be erased.
-    if (blocked !== null) return { next: at, found: true, waits, blocked, counts };
+    if (blocked !== null) return { next: at, found: true, waits, gone, blocked, counts };
     if (findings.apply) counts = apply(findings.apply);
     waits.push(...(findings.waits ?? []));
+    gone.push(...(findings.gone ?? []));
     const following = phases[index + 1]?.[0];
     if (findings.after !== null) at = { phase: at.phase, after: findings.after };
     else at = following === undefined ? null : { phase: following, after: null };
   }
-  return { next: at, found: found || waits.length > 0, waits, blocked: null, counts };
+  return { next: at, found: found || waits.length > 0, waits, gone: joinStretches(gone), blocked: null, counts };
 }
 
 /** @returns the value with every text that names the person replaced. */

@@ -229,8 +229,10 @@ export interface MailboxExport {
 
 /** What erasing a person would touch in one mailbox. */
 export interface ContactSurvey {
-  /** How many messages name the person in an address, the subject or the text. */
+  /** How many messages name the person in what they say, metadata included: they are erased whole. */
   messages: number;
+  /** How many name the person only in tags, in the reason for which they were taken back, or among those who decided: they stay without it. */
+  redacted: number;
   /** There are more than were counted. */
   more: boolean;
   /** Messages that name the person and wait, or are on their way. */

@@ -527,7 +527,7 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
   }
 
   async surveyContact(tenantId: string, address: string): Promise<Outcome<ContactSurvey>> {
-    return this.isOf(tenantId) ? accepted(surveyContact(this, address)) : notFound();
+    return this.isOf(tenantId) ? accepted(await surveyContact(this, address)) : notFound();
   }
 
   async eraseContact(job: ContactErasure, from: ErasurePosition | null): Promise<Outcome<ErasureSteps>> {

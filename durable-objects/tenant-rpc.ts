@@ -158,8 +158,11 @@ export interface TenantRpc extends DomainRpc, LogRpc {
    * more there were is one entry at the hour's end.
    */
   recordRefusal(caller: Caller, attempt: RefusedAttempt): Promise<void>;
-  /** What a writing call with this idempotency key by this key answered within 24 hours, or null. */
-  recall(caller: Caller, idempotencyKey: string): Promise<Outcome<RememberedAnswer | null>>;
+  /**
+   * What a writing call with this idempotency key by this key answered within 24 hours, or null.
+   * @param digest of the call that comes now, as `remember` takes it.
+   */
+  recall(caller: Caller, idempotencyKey: string, digest: string): Promise<Outcome<RecalledAnswer | null>>;
   /** Remembers a call's answer for 24 hours; the first one stays. Durable when it returns. */
   remember(caller: Caller, idempotencyKey: string, answer: RememberedAnswer): Promise<Outcome<true>>;
   /** Redeems a code for exactly that change by exactly that key. Works once; compared in constant time. */
@@ -200,7 +203,7 @@ export interface ErasureView {
   started_at: string;
   finished_at: string | null;
   erased: ErasedCounts;
-  /** Messages on their way, settings that name the person since, or a legal hold. */
+  /** Messages on their way, settings that name the person since, a legal hold, or segments that R2 has otherwise or does not answer. */
   waits_for: string[];
 }
 
@@ -281,11 +284,14 @@ export interface RefusedAttempt {
 }
 
 export interface RememberedAnswer {
-  /** SHA-256 of the operation and its input. */
+  /** SHA-256 of the operation and its input. It is not kept as it is. */
   digest: string;
   /** The answer's body as JSON. */
   body: string;
 }
+
+/** `erased`: it is the same call, and what it answered named somebody who was erased since. */
+export type RecalledAnswer = { state: "same_call"; body: string } | { state: "other_call" | "erased" };
 
 /** Settings that are left out have their defaults (ACCOUNT_DEFAULTS). */
 export interface NewTenant extends Partial<AccountSettings> {

@@ -12,7 +12,7 @@ import type { KeepingTerms } from "./ledger/retention.ts";
 import type { LogCheckpoint } from "./log-rpc.ts";
 import { endRefusals, REFUSALS, recordAccess, recordRefusal } from "./tenant/accesses.ts";
 import { createAgent, deleteAgent, getAgent, listAgents, projectAgent, updateAgent } from "./tenant/agents.ts";
-import { recall, remember } from "./tenant/answers.ts";
+import { FORGET_ANSWERS, forgetAnswers, recall, remember } from "./tenant/answers.ts";
 import { TenantBase } from "./tenant/base.ts";
 import {
   AUDITOR_MAIL,
@@ -85,6 +85,7 @@ import type {
   NewTenant,
   Pauses,
   PublishedIdentityKey,
+  RecalledAnswer,
   RecipientTrouble,
   RefusedAttempt,
   RememberedAnswer,
@@ -116,6 +117,7 @@ export class TenantObject extends TenantBase implements TenantRpc {
     [DOMAIN_TAKEN]: (timer) => tellFormerOwner(this, timer),
     [AUDITOR_MAIL]: (timer) => mailAuditor(this, timer),
     [REFUSALS]: (timer) => endRefusals(this, timer),
+    [FORGET_ANSWERS]: (timer) => forgetAnswers(this, timer),
     [ERASE_ROUND]: (timer) => beginRound(this, timer),
     [ERASE_PART]: (timer) => erasePart(this, timer),
     [SIGN_IN]: (timer) => mailSignInLink(this, timer),
@@ -370,8 +372,8 @@ export class TenantObject extends TenantBase implements TenantRpc {
     if (this.isProvisioned() && this.tenant().id === caller.tenant_id) recordRefusal(this, caller, attempt);
   }
 
-  async recall(caller: Caller, idempotencyKey: string): Promise<Outcome<RememberedAnswer | null>> {
-    return recall(this, caller, idempotencyKey);
+  async recall(caller: Caller, idempotencyKey: string, digest: string): Promise<Outcome<RecalledAnswer | null>> {
+    return recall(this, caller, idempotencyKey, digest);
   }
 
   async remember(caller: Caller, idempotencyKey: string, answer: RememberedAnswer): Promise<Outcome<true>> {

@@ -2,6 +2,7 @@ import type { Entry } from "../../src/audit/entry.ts";
 import { openPersonal } from "../../src/audit/sealing.ts";
 import type { Mention } from "../../src/mail/mentions.ts";
 import { forgetDataKeys } from "../../src/store/erasure.ts";
+import type { GoneStretch } from "../contact-erasure.ts";
 import type { Timer } from "../timers.ts";
 import type { Log } from "./log.ts";
 
@@ -12,7 +13,7 @@ export const FORGET_KEYS = "forget_keys";
 /** So many keys in one statement. */
 const KEYS_AT_ONCE = 1_000;
 /** So many entries are opened before others have their turn: some tens of milliseconds. */
-export const ENTRIES_AT_ONCE = 500;
+const ENTRIES_AT_ONCE = 500;
 
 /** @returns whether that data key was destroyed. */
 export function isErasedKey(sql: SqlStorage, kid: string): boolean {
@@ -68,8 +69,11 @@ export async function forgetKeysByTimer(log: Log, { kind, ref }: Timer): Promise
 
 /** Where a person is named in a stretch of a log. */
 export interface SealedMentions {
-  /** The data keys under which the person is named. */
+  /** The data keys under which the person is named; of a stretch that is gone, those that nothing else uses. */
   kids: string[];
+  /** What could not be read, and has to be before the person is erased: a word and a segment's key in R2. */
+  waits: string[];
+  gone: GoneStretch[];
   /** The position that the next stretch begins with; null: there is none. */
   next: number | null;
 }
@@ -95,7 +99,7 @@ export function sealedMentions(log: Log, mention: Mention, start: number): Seale
     .exec<{ newest: number }>("SELECT coalesce(max(seq), -1) AS newest FROM entries")
     .one();
   const next = start + ENTRIES_AT_ONCE;
-  return { kids: kidsNaming(log, mention, rows), next: next > newest ? null : next };
+  return { kids: kidsNaming(log, mention, rows), waits: [], gone: [], next: next > newest ? null : next };
 }
 
 /** @param rows entries, each with the wrapped data key of its sealed fields. @returns the keys of those that name the person. */

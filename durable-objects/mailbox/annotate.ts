@@ -1,12 +1,14 @@
 import { accepted, type Outcome, refused } from "../../src/errors.ts";
 import type { EmailSummary } from "../../src/operations/shapes/email.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
+import { hasOwnPeriod } from "../../src/oversight/content-retention.ts";
 import { POLICY } from "../../src/oversight/policy.ts";
 import type { InboundStatus } from "../../src/oversight/statuses.ts";
 import { type InboundEvent, nextInboundStatus } from "../../src/oversight/transitions.ts";
 import type { Mark } from "../mailbox-rpc.ts";
-import { actorOf, type MailboxBase, mayOversee, wrongState } from "./base.ts";
+import { actorOf, isOperators, type MailboxBase, mayOversee, wrongState } from "./base.ts";
 import { messageItem } from "./held-item.ts";
+import type { MessageRecord } from "./message-record.ts";
 import { isStanding, type Message, outboundOf } from "./messages.ts";
 import { isPending, newHold, watchPending } from "./pending.ts";
 import { type Permit, permitted } from "./permits.ts";
@@ -70,7 +72,7 @@ function askForRelease(box: MailboxBase, message: Message): void {
   watchPending(box, messageItem(box, message));
 }
 
-/** Sets tags beside those there are. */
+/** Sets tags beside those there are. Those of a key with `admin` can have the content kept for less long; others never do. */
 export function tag(
   box: MailboxBase,
   caller: Caller,
@@ -80,10 +82,14 @@ export function tag(
   return permitted(box, caller, { effect: "annotate", kind: "mark", message }, (permit) => {
     const all = { ...message.record.tags, ...tags };
     if (Object.keys(all).length > MAX_TAGS) return refused("invalid_input", `A message has at most ${MAX_TAGS} tags.`);
-    return writeTags(box, caller, message, all, { action: "message.tagged", changed: tags, permit });
+    const theirs = message.record.operator_tags ?? [];
+    const operator_tags = isOperators(caller) ? [...new Set([...theirs, ...Object.keys(tags)])] : theirs;
+    const next = { tags: all, operator_tags, former_tags: message.record.former_tags ?? [] };
+    return writeTags(box, caller, message, next, { action: "message.tagged", changed: tags, permit });
   });
 }
 
+/** Takes a tag off. By a key without `admin` the content is kept no less long for it: that key's period is remembered. */
 export function untag(
   box: MailboxBase,
   caller: Caller,
@@ -92,8 +98,18 @@ export function untag(
 ): Outcome<Record<string, string>> {
   return permitted(box, caller, { effect: "annotate", kind: "mark", message }, (permit) => {
     const { [key]: removed, ...rest } = message.record.tags;
-    if (removed === undefined) return refused("not_found", "The message has no tag by that name.");
-    return writeTags(box, caller, message, rest, { action: "message.untagged", changed: { [key]: removed }, permit });
+    const { operator_tags = [], former_tags = [] } = message.record;
+    const others = (keys: readonly string[]) => keys.filter((each) => each !== key);
+    const wasKept = isOperators(caller) && former_tags.includes(key);
+    if (removed === undefined && !wasKept) return refused("not_found", "The message has no tag by that name.");
+    const stays = !isOperators(caller) && hasOwnPeriod(box.settings().content_retention, key);
+    const next = {
+      tags: rest,
+      operator_tags: others(operator_tags),
+      former_tags: stays ? [...others(former_tags), key] : isOperators(caller) ? others(former_tags) : former_tags,
+    };
+    const changed = { [key]: removed ?? "" };
+    return writeTags(box, caller, message, next, { action: "message.untagged", changed, permit });
   });
 }
 
@@ -101,7 +117,7 @@ function writeTags(
   box: MailboxBase,
   caller: Caller,
   message: Message,
-  tags: Record<string, string>,
+  { tags, operator_tags, former_tags }: Required<Pick<MessageRecord, "tags" | "operator_tags" | "former_tags">>,
   {
     action,
     changed,
@@ -110,10 +126,17 @@ function writeTags(
 ): Outcome<Record<string, string>> {
   return box.commit(() => {
     permit.use();
-    message.record.tags = tags;
+    const { operator_tags: _theirs, former_tags: _former, ...record } = message.record;
+    message.record = {
+      ...record,
+      tags,
+      ...(operator_tags.length > 0 && { operator_tags }),
+      ...(former_tags.length > 0 && { former_tags }),
+    };
     box.messages.save(message);
     box.record({
       message,
+      apartOf: message.id,
       actor: actorOf(caller),
       action,
       detail: { count: Object.keys(changed).length, ...permit.detail },
@@ -158,6 +181,7 @@ export function cancel(
     box.messages.save(message);
     box.record({
       message,
+      apartOf: message.id,
       actor: actorOf(caller),
       action: "message.cancelled",
       detail: { status: message.status },

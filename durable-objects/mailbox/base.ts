@@ -31,7 +31,15 @@ import { WaitingList } from "./waiting-list.ts";
 import { WaitingReaders } from "./waiting-readers.ts";
 
 /** An entry about this mailbox or one of its messages. */
-export type MailboxEntry = Omit<NewEntry, "resource" | "mode"> & { message?: Message; resource?: NewEntry["resource"] };
+export type MailboxEntry = Omit<NewEntry, "resource" | "mode"> & {
+  message?: Message;
+  resource?: NewEntry["resource"];
+  /**
+   * The message or draft whose key does not seal this entry: it says what somebody noted of the item, so that erasing whom they named
+   * must not take the rest of the item's record. The entry's own key goes with the item.
+   */
+  apartOf?: string;
+};
 
 /** A mailbox that was made before it had several approvers has the one it had, and the defaults of the rest. */
 function withLaterSettings(stored: Mailbox): Mailbox {
@@ -155,20 +163,21 @@ export abstract class MailboxBase extends Ledger {
     return routing;
   }
 
-  /** Appends an audit entry about the mailbox or, with `message`, about that message, sealed under the message's key. */
+  /** Appends an audit entry about the mailbox or, with `message`, about that message, sealed under the message's key or `apartOf` it. */
   record<E extends MailboxEntry>(entry: E & OnlyNamed<E>): void {
     this.recordChecked(entry);
   }
 
   /** The same of an entry whose fields were checked where it was made. Inside `commit`. */
-  recordChecked({ message, resource, ...entry }: MailboxEntry): void {
+  recordChecked({ message, resource, apartOf, ...entry }: MailboxEntry): void {
     const mailbox = this.settings();
-    this.appendChecked({
+    const { id } = this.appendChecked({
       ...entry,
       resource: message ? { type: "email", id: message.id } : (resource ?? { type: "mailbox", id: mailbox.id }),
       mode: message ? message.record.mode : mailbox.oversight_mode,
-      ...(message && { sealedBy: message.id }),
+      ...(message && apartOf === undefined && { sealedBy: message.id }),
     });
+    if (apartOf !== undefined) this.sql.exec("INSERT INTO apart_keys VALUES (?, ?)", apartOf, id);
   }
 
   /** Records an event about a message for the world outside. Inside `commit`. */
@@ -334,6 +343,11 @@ export function isWithheld({ status, direction, record }: Message): boolean {
 /** Whether the key is a human's instrument rather than an agent's. */
 export function mayOversee(caller: Caller): boolean {
   return caller.scopes.includes("oversight");
+}
+
+/** Whether the key may do what is the operator's to do. */
+export function isOperators(caller: Caller): boolean {
+  return caller.scopes.includes("admin");
 }
 
 export function wrongState(message: Message, sentence: string): Outcome<never> {

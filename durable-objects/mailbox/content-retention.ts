@@ -54,15 +54,18 @@ function expirePage(box: MailboxBase, after: { created_at: string; seq: number }
   for (const message of expired) {
     box.messages.expireContent(message, withoutContent(message.record), box.time());
     eraseLater(box, message.id, { wasHeld: false });
-  }
-  if (expired.length > 0) {
-    box.record({ actor: SYSTEM, action: "content.expired", detail: { messages: expired.length } });
+    box.record({
+      message,
+      actor: SYSTEM,
+      action: "content.expired",
+      detail: { days: keptDays(content_retention, message.record) },
+    });
   }
   return page;
 }
 
 function isOver(box: MailboxBase, message: Message): boolean {
-  const days = keptDays(box.settings().content_retention, message.record.tags);
+  const days = keptDays(box.settings().content_retention, message.record);
   if (days === null || Date.parse(message.created_at) > box.now() - days * DAY) return false;
   // Somebody still has to decide on it, or passes it on.
   return ![message, ...box.messages.forwardsOf(message.id)].some(isUnderWay);

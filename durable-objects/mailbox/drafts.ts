@@ -183,7 +183,7 @@ function countDrafts(box: MailboxBase): number {
   return box.storage().exec<{ n: number }>("SELECT count(*) AS n FROM drafts").one().n;
 }
 
-/** Entries about a draft are sealed like those of the message that it becomes. Inside `commit`. */
+/** What a draft said once, and nobody else saw, is no part of the message that it becomes: such entries are sealed apart. Inside `commit`. */
 function recordDraft(
   box: MailboxBase,
   caller: Caller,
@@ -195,7 +195,7 @@ function recordDraft(
     actor: actorOf(caller),
     action,
     resource: { type: "draft", id },
-    sealedBy: id,
+    apartOf: id,
     detail: { attachments: attachments.length, ...(template && { template_id: template.id }), ...detail },
     personal: {
       to: to.map(({ address }) => address),

@@ -12,7 +12,7 @@ import {
   TRACE_KINDS,
   walkOn,
 } from "../contact-erasure.ts";
-import { destroyKeys } from "../ledger/erasure.ts";
+import { destroyKeys, type SealedMentions } from "../ledger/erasure.ts";
 import { kidsToErase } from "../ledger/erasure-walk.ts";
 import type { MailboxBase } from "./base.ts";
 import { eraseDraft, eraseMessage, eraseRequest, isUnderWay } from "./erase.ts";
@@ -20,6 +20,7 @@ import { forwardsOf, whyHeld } from "./erase-email.ts";
 import { forgetLists } from "./erase-lists.ts";
 import { eraseOutside, isErasing } from "./erase-store.ts";
 import { namingMessages } from "./mentions.ts";
+import { partedRecord } from "./message-record.ts";
 import type { Message } from "./messages.ts";
 import { inService } from "./survey-contact.ts";
 
@@ -82,7 +83,7 @@ async function messagesPhase(
   mention: Mention,
   after: number,
 ): Promise<Findings> {
-  const { named, overseen, next } = await namingMessages(box, mention, after);
+  const { named, noted, next } = await namingMessages(box, mention, after);
   const waits: string[] = [];
   const ready: Message[] = [];
   for (const id of named) {
@@ -91,11 +92,11 @@ async function messagesPhase(
     if (open.length > 0) waits.push(...open.map((each) => each.id));
     else ready.push(message);
   }
-  const nothing = ready.length + overseen.length === 0;
+  const nothing = ready.length + noted.length === 0;
   return {
     after: next,
     waits,
-    apply: nothing ? null : () => eraseMessages(box, job, mention, { named: ready, overseen }),
+    apply: nothing ? null : () => eraseMessages(box, job, mention, { named: ready, noted }),
   };
 }
 
@@ -104,7 +105,7 @@ function eraseMessages(
   box: MailboxBase,
   { actor, erasure_id }: ContactErasure,
   mention: Mention,
-  { named, overseen }: { named: readonly Message[]; overseen: readonly string[] },
+  { named, noted }: { named: readonly Message[]; noted: readonly string[] },
 ): Partial<ErasedCounts> {
   const counts = { messages: 0, redacted: 0, drafts: 0, requests: 0 };
   for (const { id } of named) {
@@ -118,19 +119,18 @@ function eraseMessages(
       counts.requests += requests;
     }
   }
-  for (const id of overseen) {
+  for (const id of noted) {
     const message = box.messages.get(id);
     if (message.erased_at !== null) continue;
-    redactOverseer(box, message, mention);
+    redactNoted(box, message, mention);
     counts.redacted += 1;
   }
   return counts;
 }
 
-/** Whoever decided on it, or was asked to, is named no more. Inside `commit`. */
-function redactOverseer(box: MailboxBase, message: Message, mention: Mention): void {
-  const { hold, decision } = message.record;
-  Object.assign(message.record, redacted({ hold, decision }, mention));
+/** Neither among those who decided on it, or were asked to, nor in its tags the person is named any more. Inside `commit`. */
+function redactNoted(box: MailboxBase, message: Message, mention: Mention): void {
+  Object.assign(message.record, redacted(partedRecord(message.record).noted, mention));
   box.messages.save(message);
   box.messages.changeRevisions(message.seq, (revision) => redacted(revision, mention));
 }
@@ -188,8 +188,23 @@ function templatesPhase(box: MailboxBase, mention: Mention, after: number): Find
   };
 }
 
+/** The data keys under which a stretch of the log names the person. A message's own is none of them for the sake of a tag. */
+async function keysNaming(box: MailboxBase, mention: Mention, after: number): Promise<SealedMentions> {
+  const found = await kidsToErase(box, mention, after);
+  // Entries of tags have had keys of their own only since the mailbox had a table for them.
+  if (!found.kids.some((kid) => box.messages.find(kid))) return found;
+  const beside = { ...mention, isIn: (fields: unknown) => !areTags(fields) && mention.isIn(fields) };
+  const { kids, waits } = await kidsToErase(box, beside, after);
+  return { ...found, waits, kids: found.kids.filter((kid) => kids.includes(kid) || box.messages.find(kid) === null) };
+}
+
+/** Whether an entry's sealed fields are tags alone: it says that a message was tagged, or lost a tag. */
+function areTags(fields: unknown): boolean {
+  return fields !== null && typeof fields === "object" && Object.keys(fields).join() === "tags";
+}
+
 async function entriesPhase(box: MailboxBase, mention: Mention, after: number): Promise<Findings> {
-  const { kids, next } = await kidsToErase(box, mention, after);
+  const { kids, next, waits, gone } = await keysNaming(box, mention, after);
   // What is under way is erased as a whole once it has ended.
   const isOpen = (kid: string) => {
     const message = box.messages.find(kid);
@@ -200,7 +215,7 @@ async function entriesPhase(box: MailboxBase, mention: Mention, after: number): 
     destroyKeys(box, ended);
     return { entries: ended.length };
   };
-  return { after: next, waits: kids.filter(isOpen), apply: ended.length === 0 ? null : apply };
+  return { after: next, waits: [...waits, ...kids.filter(isOpen)], gone, apply: ended.length === 0 ? null : apply };
 }
 
 /** The part is at its end once R2 and D1 have confirmed. @throws whatever they throw. */

@@ -66,7 +66,7 @@ export function eraseMessage(box: MailboxBase, message: Message, by: ErasedBy): 
   forgetTimers(box, id);
   box.messages.erase(message, blankRecord(message.record), box.time());
   forgetInEvents(box, id);
-  destroyKeys(box, [id]);
+  destroyKeysOf(box, id);
   eraseLater(box, id, { wasHeld });
   const more = { drafts: drafts.length, requests: requests.length };
   box.append({
@@ -77,6 +77,15 @@ export function eraseMessage(box: MailboxBase, message: Message, by: ErasedBy): 
     detail: { status: message.status, erasure_id: by.erasure_id, ...more },
   });
   return more;
+}
+
+/** What seals the entries about a message or draft: its own key, and those of entries that are sealed apart. Inside `commit`. */
+function destroyKeysOf(box: MailboxBase, id: string): void {
+  const apart = box
+    .storage()
+    .exec<{ kid: string }>("DELETE FROM apart_keys WHERE item = ? RETURNING kid", id)
+    .toArray();
+  destroyKeys(box, [id, ...apart.map(({ kid }) => kid)]);
 }
 
 /** What is left of a record: which mode and states, when, and which key or agent of the account. */
@@ -171,7 +180,7 @@ function draftsOf(box: MailboxBase, emailId: string): string[] {
 /** Inside `commit`. */
 export function eraseDraft(box: MailboxBase, id: string): void {
   box.removeDraft(id);
-  destroyKeys(box, [id]);
+  destroyKeysOf(box, id);
   eraseLater(box, id, { wasHeld: false });
 }
 

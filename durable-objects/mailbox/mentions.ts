@@ -2,6 +2,7 @@ import type { Mention } from "../../src/mail/mentions.ts";
 import { findBodies } from "../../src/store/mail-store.ts";
 import type { MailboxBase } from "./base.ts";
 import { isUnderWay } from "./erase.ts";
+import { partedRecord } from "./message-record.ts";
 import type { Message } from "./messages.ts";
 
 /** Which messages of a mailbox name a person. */
@@ -13,13 +14,13 @@ const EXAMINED_CHARACTERS = 4_000_000;
 /** So many of the bodies that lie in R2 are read in one stretch. */
 const READ_BODIES = 20;
 
-/** How a message names somebody: in what it says or who takes part in it, or only among those who decided on it. */
-type Naming = "content" | "overseer";
+/** How a message names somebody: in what it says or who takes part in it, or only in what was noted of it (`partedRecord`). */
+type Naming = "content" | "noted";
 
 export interface NamingMessages {
   named: string[];
-  /** Those that name the person only among those who decided. */
-  overseen: string[];
+  /** Those that name the person only among those who decided, or in tags: they stay, without the name. */
+  noted: string[];
   /** Where the next stretch begins; null: there is none. */
   next: number | null;
 }
@@ -27,11 +28,11 @@ export interface NamingMessages {
 /** Looks at the messages behind `after`. @throws whatever R2 throws. */
 export async function namingMessages(box: MailboxBase, mention: Mention, after: number): Promise<NamingMessages> {
   const { messages, more } = stretch(box, after);
-  const found: NamingMessages = { named: [], overseen: [], next: null };
+  const found: NamingMessages = { named: [], noted: [], next: null };
   for (const message of messages) {
     const naming = (await isInStore(box, mention, message)) ? "content" : namingOf(box, mention, message);
     if (naming === "content") found.named.push(message.id);
-    if (naming === "overseer") found.overseen.push(message.id);
+    if (naming === "noted") found.noted.push(message.id);
   }
   return { ...found, next: more ? (messages.at(-1)?.seq ?? null) : null };
 }
@@ -52,7 +53,7 @@ function stretch(box: MailboxBase, after: number): { messages: Message[]; more: 
 
 /** What is there of a message in the object itself. @returns null: it does not name the person. */
 export function namingOf(box: MailboxBase, mention: Mention, { seq, rfc_message_id, record }: Message): Naming | null {
-  const { hold, decision, ...said } = record;
+  const { said, noted } = partedRecord(record);
   const revisions = box.messages.revisions(seq);
   const content = [
     rfc_message_id,
@@ -64,7 +65,7 @@ export function namingOf(box: MailboxBase, mention: Mention, { seq, rfc_message_
     box.messages.receipt(seq),
   ];
   if (mention.isIn(content)) return "content";
-  return mention.isIn([hold, decision, revisions.map(({ by }) => by)]) ? "overseer" : null;
+  return mention.isIn([noted, revisions.map(({ by }) => by)]) ? "noted" : null;
 }
 
 /** Long bodies have only their beginnings in the object. */
@@ -73,14 +74,35 @@ async function isInStore(box: MailboxBase, mention: Mention, { seq }: Message): 
   return bodies_key !== null && mention.isIn(await findBodies(box.environment().STORE, bodies_key));
 }
 
-/** So many of what the full-text index finds are looked at, to say how many there are. */
-const COUNTED = 500;
+/** So many stretches are looked at to say how many there are: of short messages 10,000. */
+const COUNTED_STRETCHES = 20;
+/** Of messages behind these, so many that the full-text index finds. */
+const COUNTED_BY_WORDS = 500;
 
-/** How many messages name a person in an address, a subject or a text, as far as they are counted. */
-export function countMessages(box: MailboxBase, mention: Mention): { messages: number; more: boolean } {
-  const found = box.messages.withWords(mention.address, COUNTED + 1);
-  const naming = found.slice(0, COUNTED).filter((message) => namingOf(box, mention, message) === "content");
-  return { messages: naming.length, more: found.length > COUNTED };
+/** How many messages would be erased, and how many would stay without the name. */
+export interface CountedMessages {
+  messages: number;
+  redacted: number;
+  /** There were too many to look at all of them. */
+  more: boolean;
+}
+
+/** Counts what an erasure would find, by the very same look as far as that is short. @throws whatever R2 throws. */
+export async function countMessages(box: MailboxBase, mention: Mention): Promise<CountedMessages> {
+  const counted = { messages: 0, redacted: 0 };
+  let after = 0;
+  for (let stretches = 0; stretches < COUNTED_STRETCHES; stretches++) {
+    const { named, noted, next } = await namingMessages(box, mention, after);
+    counted.messages += named.length;
+    counted.redacted += noted.length;
+    if (next === null) return { ...counted, more: false };
+    after = next;
+    // Others have their turn.
+    await scheduler.wait(0);
+  }
+  const behind = box.messages.withWords(mention.address, COUNTED_BY_WORDS).filter(({ seq }) => seq > after);
+  counted.messages += behind.filter((message) => namingOf(box, mention, message) === "content").length;
+  return { ...counted, more: true };
 }
 
 /** @returns those on their way, or before people, that name a person. */

@@ -85,6 +85,13 @@ export interface MessageRecord {
   redirected?: string;
   attachments: StoredAttachment[];
   tags: Record<string, string>;
+  /** Keys of `tags` that a key with `admin` set: these alone can have the content kept for less long. Left out where there are none. */
+  operator_tags?: string[];
+  /**
+   * Keys of tags that a key without `admin` took off, and that had a period of their own then: the content is kept as if they were still
+   * there. Left out where there are none.
+   */
+  former_tags?: string[];
   metadata: Record<string, unknown>;
   hold: Hold | null;
   decision: RecordedDecision | null;
@@ -100,6 +107,16 @@ export interface MessageRecord {
   cancelled?: { by: string; at: string };
   outbound: OutboundRecord | null;
   inbound: InboundRecord | null;
+}
+
+/**
+ * Parts a record into what the message says, or servers and rules say of it, and what people and keys noted of it, who name whomever
+ * they like: decisions, tags, and why a key took it back.
+ */
+export function partedRecord({ hold, decision, tags, operator_tags, former_tags, end_reason, ...said }: MessageRecord) {
+  const noted = { hold, decision, tags, operator_tags, former_tags };
+  if (said.cancelled === undefined) return { said: { ...said, end_reason }, noted };
+  return { said, noted: { ...noted, end_reason } };
 }
 
 export interface OutboundRecord {

@@ -161,4 +161,9 @@ export const MAILBOX_SCHEMA: readonly (readonly string[])[] = [
     // How many uses of an unsubscribe link have entries. Position -1: the footer's, which is everybody's.
     "CREATE TABLE unsubscribe_links (seq INTEGER NOT NULL, position INTEGER NOT NULL, recorded INTEGER NOT NULL, PRIMARY KEY (seq, position)) WITHOUT ROWID",
   ],
+  [
+    // Data keys of entries about a message or draft that are sealed by themselves, each under a key of its own: they are destroyed with
+    // the item's.
+    "CREATE TABLE apart_keys (item TEXT NOT NULL, kid TEXT NOT NULL, PRIMARY KEY (item, kid)) WITHOUT ROWID",
+  ],
 ];

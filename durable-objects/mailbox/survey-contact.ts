@@ -6,10 +6,11 @@ import { countMessages, namedUnderWay } from "./mentions.ts";
 
 /** What erasing a person would touch in a mailbox, before anything is erased. Changes nothing. */
 
-export function surveyContact(box: MailboxBase, address: string): ContactSurvey {
+/** @throws whatever R2 throws. */
+export async function surveyContact(box: MailboxBase, address: string): Promise<ContactSurvey> {
   const mention = mentionOf(address);
   return {
-    ...countMessages(box, mention),
+    ...(await countMessages(box, mention)),
     under_way: namedUnderWay(box, mention),
     in_service: inService(box, mention),
     held: box.settings().legal_hold,

@@ -18,7 +18,7 @@ import { projectKey } from "./keys.ts";
  */
 
 /** An agent as the object keeps it. */
-interface StoredAgent extends Omit<Agent, "default_for"> {
+export interface StoredAgent extends Omit<Agent, "default_for"> {
   /** Counted up with each change, also from a deleted agent to the next of its name. D1 keeps the newest. */
   version: number;
 }
@@ -159,7 +159,7 @@ async function bringToD1(box: TenantBase, agentId: string, keyIds: readonly stri
 }
 
 /** Inside `commit`: with the timer that brings it to D1 should the direct way fail. */
-function saveAgent(box: TenantBase, agent: StoredAgent): void {
+export function saveAgent(box: TenantBase, agent: StoredAgent): void {
   box.rows.exec("INSERT OR REPLACE INTO agents VALUES (?, ?)", agent.id, JSON.stringify(agent));
   box.schedule("agent", agent.id, box.now() + 2_000);
 }

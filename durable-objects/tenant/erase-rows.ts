@@ -1,11 +1,22 @@
 import type { Mention } from "../../src/mail/mentions.ts";
 import { addressHash } from "../../src/mail/suppression.ts";
 import { forgetPerson, forgetSuppression } from "../../src/store/erasure.ts";
-import type { Findings, Phase } from "../contact-erasure.ts";
+import { type Findings, type Phase, redacted } from "../contact-erasure.ts";
 import { destroyKeys, forgetKeys } from "../ledger/erasure.ts";
 import { kidsToErase } from "../ledger/erasure-walk.ts";
+import { type StoredAgent, saveAgent } from "./agents.ts";
+import { answersNaming, eraseAnswers } from "./answers.ts";
 import type { TenantBase } from "./base.ts";
-import { SUPPRESSION } from "./suppressions.ts";
+import { saveKey } from "./keys.ts";
+import type { StoredKey } from "./stored-key.ts";
+import {
+  eraseNotes,
+  eraseSuppressions,
+  notesNaming,
+  projectSuppression,
+  SUPPRESSION,
+  suppressionsOf,
+} from "./suppressions.ts";
 
 /** The tenant object's own part of erasing a person. */
 
@@ -20,17 +31,17 @@ export function ownPhases(box: TenantBase): readonly (readonly [string, Phase])[
 
 /** Tables whose rows have the name of something that works: their id, and their record as JSON. */
 const NAMED = [
-  ["api_keys", "key", "key"],
-  ["agents", "agent", "agent"],
-  ["domains", "record", "domain"],
+  ["api_keys", "key", "key", "json_extract(key, '$.revoked_at') IS NULL"],
+  ["agents", "agent", "agent", "json_extract(agent, '$.deleted_at') IS NULL"],
+  ["domains", "record", "domain", "1"],
 ] as const;
 
 /** @returns where the address works in the account itself: people have to change that themselves first. */
 export function inServiceHere(box: TenantBase, mention: Mention): string[] {
   const settings = Object.entries(box.tenant()).filter(([, value]) => mention.isIn(value));
-  const things = NAMED.flatMap(([table, column, what]) =>
+  const things = NAMED.flatMap(([table, column, what, works]) =>
     box.rows
-      .exec<{ id: string; record: string }>(`SELECT id, ${column} AS record FROM ${table}`)
+      .exec<{ id: string; record: string }>(`SELECT id, ${column} AS record FROM ${table} WHERE ${works}`)
       .toArray()
       .filter(({ id, record }) => mention.isIn([id, JSON.parse(record)]))
       .map(({ id }) => `${what} ${mention.isIn(id) ? "of that name" : id}`),
@@ -40,7 +51,6 @@ export function inServiceHere(box: TenantBase, mention: Mention): string[] {
 
 /** Rows that name the person readably: by which column they are known, and the column that names them. */
 const READABLE = [
-  ["idempotency", "key", "key || ' ' || body"],
   ["confirmations", "id", "change"],
   ["sign_in_links", "token_hash", "person"],
   ["sessions", "token_hash", "person"],
@@ -48,30 +58,52 @@ const READABLE = [
 
 /** @returns what forgets them; null: there is nothing. */
 function forgetRows(box: TenantBase, mention: Mention): Findings["apply"] {
-  const hash = addressHash(box.tenant().id, mention.address);
-  const lists = listRows(box, hash) + timersOf(box, mention).length;
+  const [suppressions, notes, timers] = [
+    suppressionsOf(box, mention),
+    notesNaming(box, mention),
+    timersOf(box, mention),
+  ];
+  const [keys, agents, answers] = [
+    revokedKeysNaming(box, mention),
+    deletedAgentsNaming(box, mention),
+    answersNaming(box, mention),
+  ];
   const naming = READABLE.map(([table, id, text]) => ({ table, id, ids: namingIn(box, mention, { table, id, text }) }));
-  const answers = naming.reduce((sum, { ids }) => sum + ids.length, 0);
-  if (lists + answers === 0) return null;
+  const counts = {
+    lists: suppressions.length + timers.length,
+    answers: naming.reduce((sum, { ids }) => sum + ids.length, answers.length),
+    redacted: notes.length + keys.length + agents.length,
+  };
+  if (counts.lists + counts.answers + counts.redacted === 0) return null;
   return () => {
-    box.rows.exec("DELETE FROM suppressions WHERE hash = ?", hash);
-    box.rows.exec("DELETE FROM soft_bounces WHERE hash = ?", hash);
-    box.unschedule(SUPPRESSION, hash);
-    for (const { kind, ref } of timersOf(box, mention)) box.unschedule(kind, ref);
+    eraseSuppressions(box, suppressions);
+    eraseNotes(box, notes);
+    for (const { kind, ref } of timers) box.unschedule(kind, ref);
+    for (const key of keys) saveKey(box, { ...redacted(key, mention), version: (key.version ?? 0) + 1 });
+    for (const agent of agents) saveAgent(box, { ...redacted(agent, mention), version: agent.version + 1 });
+    eraseAnswers(box, answers);
     for (const { table, id, ids } of naming) {
       box.rows.exec(`DELETE FROM ${table} WHERE ${id} IN (SELECT value FROM json_each(?))`, JSON.stringify(ids));
     }
-    return { lists, answers };
+    return counts;
   };
 }
 
-function listRows(box: TenantBase, hash: string): number {
+/** What works no more nobody can change, so it holds nothing up: what it says of the person is replaced. */
+function revokedKeysNaming(box: TenantBase, mention: Mention): StoredKey[] {
   return box.rows
-    .exec<{ n: number }>(
-      `SELECT (SELECT count(*) FROM suppressions WHERE hash = ?1) + (SELECT count(*) FROM soft_bounces WHERE hash = ?1) AS n`,
-      hash,
-    )
-    .one().n;
+    .exec<{ key: string }>("SELECT key FROM api_keys WHERE json_extract(key, '$.revoked_at') IS NOT NULL")
+    .toArray()
+    .map(({ key }) => JSON.parse(key) as StoredKey)
+    .filter((key) => mention.isIn(key));
+}
+
+function deletedAgentsNaming(box: TenantBase, mention: Mention): StoredAgent[] {
+  return box.rows
+    .exec<{ agent: string }>("SELECT agent FROM agents WHERE json_extract(agent, '$.deleted_at') IS NOT NULL")
+    .toArray()
+    .map(({ agent }) => JSON.parse(agent) as StoredAgent)
+    .filter((agent) => mention.isIn(agent));
 }
 
 function namingIn(
@@ -95,12 +127,12 @@ function timersOf(box: TenantBase, mention: Mention): { kind: string; ref: strin
 }
 
 async function entriesPhase(box: TenantBase, mention: Mention, after: number): Promise<Findings> {
-  const { kids, next } = await kidsToErase(box, mention, after);
+  const { kids, next, waits, gone } = await kidsToErase(box, mention, after);
   const apply = () => {
     destroyKeys(box, kids);
     return { entries: kids.length };
   };
-  return { after: next, apply: kids.length === 0 ? null : apply };
+  return { after: next, waits, gone, apply: kids.length === 0 ? null : apply };
 }
 
 /** Repeated in each round: what a write that was under way brought back goes with the next. @throws whatever D1 throws. */
@@ -108,6 +140,7 @@ async function outsidePhase(box: TenantBase, { address }: Mention): Promise<Find
   const { DB } = box.environment();
   const { id } = box.tenant();
   await forgetKeys(box);
+  for (const hash of box.scheduled(SUPPRESSION)) await projectSuppression(box, hash);
   await forgetSuppression(DB, id, addressHash(id, address));
   if (!box.tenant().confirmed_approvers.includes(address)) await forgetPerson(DB, id, address);
   return { after: null, apply: null };

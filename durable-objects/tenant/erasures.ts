@@ -4,7 +4,15 @@ import { newId, routingNumberOf } from "../../src/ids.ts";
 import { mentionOf } from "../../src/mail/mentions.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
 import { mailboxesOf } from "../../src/store/erasure.ts";
-import { addCounts, type ErasedCounts, type ErasureSteps, NOTHING_ERASED, walkOn } from "../contact-erasure.ts";
+import {
+  addCounts,
+  type ErasedCounts,
+  type ErasureSteps,
+  type GoneStretch,
+  joinStretches,
+  NOTHING_ERASED,
+  walkOn,
+} from "../contact-erasure.ts";
 import { actorOf, notFound } from "../mailbox/base.ts";
 import type { ContactSurvey, MailboxRpc } from "../mailbox-rpc.ts";
 import type { ErasureAnswer, ErasureView } from "../tenant-rpc.ts";
@@ -47,7 +55,10 @@ interface Part extends Record<string, SqlStorageValue> {
   position: string | null;
   done: number;
   found: number;
+  /** What it waits for, as JSON. */
   waits: string;
+  /** Stretches of its log that are gone, as JSON. */
+  gone: string;
   blocked: string | null;
   counts: string;
 }
@@ -115,8 +126,9 @@ function readBy(box: TenantBase, caller: Caller, job: Job): ErasureView {
 function wordsFor(address: string): string {
   return (
     `Everything of ${address} is erased for good from the whole account: each message, draft and request that names the ` +
-    "address anywhere, with its attachments and its raw bytes, whoever wrote it; entries in allowlists and the suppression " +
-    "list; and the sealed part of each audit entry that names it. That messages were there, and when, stays on record."
+    "address in what it says, with its attachments and its raw bytes, whoever wrote it; the address alone where it was only " +
+    "noted of a message, in tags, reasons and decisions; entries in allowlists and the suppression list; and the sealed part " +
+    "of each audit entry that names it. That messages were there, and when, stays on record."
   );
 }
 
@@ -138,18 +150,25 @@ async function survey(box: TenantBase, address: string): Promise<Outcome<Survey>
   }
   const inService = [...inServiceHere(box, mentionOf(address)), ...found.flatMap(({ in_service }) => in_service)];
   if (inService.length > 0) return stillInService(inService);
-  if (settingsOf(box.tenant()).legal_hold || found.some(({ held, messages }) => held && messages > 0)) return HELD;
+  if (settingsOf(box.tenant()).legal_hold || found.some((each) => each.held && isTouched(each))) return HELD;
   const underWay = found.flatMap(({ under_way }) => under_way);
   if (underWay.length > 0) return stillUnderWay(underWay);
   return accepted({ told: toldOf(found), mailboxes: ids.length });
 }
 
+const isTouched = ({ messages, redacted }: ContactSurvey) => messages + redacted > 0;
+
 function toldOf(found: readonly ContactSurvey[]): string {
-  const messages = found.reduce((sum, each) => sum + each.messages, 0);
-  const mailboxes = found.filter((each) => each.messages > 0).length;
   const least = found.some(({ more }) => more) ? "at least " : "";
   const count = (n: number, what: string) => `${n} ${what}${n === 1 ? "" : "s"}`;
-  return `Now ${least}${count(messages, "message")} in ${mailboxes === 1 ? "1 mailbox" : `${mailboxes} mailboxes`} of ${found.length} would be erased.`;
+  const [messages = 0, redacted = 0] = (["messages", "redacted"] as const).map((what) =>
+    found.reduce((sum, each) => sum + each[what], 0),
+  );
+  const mailboxes = found.filter(isTouched).length;
+  const where = `in ${mailboxes} mailbox${mailboxes === 1 ? "" : "es"} of ${found.length}`;
+  const stay =
+    redacted === 0 ? "" : ` ${count(redacted, "message")} would stay, without the address that was noted of it.`;
+  return `Now ${least}${count(messages, "message")} ${where} would be erased.${stay}`;
 }
 
 const HELD = refused(
@@ -212,8 +231,8 @@ export async function beginRound(box: TenantBase, { kind, ref }: Timer): Promise
     box.rows.exec("UPDATE erasures SET round = ? WHERE id = ?", round, ref);
     for (const part of [box.tenant().id, ...mailboxes]) {
       box.rows.exec(
-        `INSERT INTO erasure_parts VALUES (?1, ?2, ?3, NULL, 0, 0, '[]', NULL, ?4)
-         ON CONFLICT DO UPDATE SET round = ?3, position = NULL, done = 0, found = 0, waits = '[]', blocked = NULL`,
+        `INSERT INTO erasure_parts (erasure, part, round, done, found, waits, counts) VALUES (?1, ?2, ?3, 0, 0, '[]', ?4)
+         ON CONFLICT DO UPDATE SET round = ?3, position = NULL, done = 0, found = 0, waits = '[]', gone = '[]', blocked = NULL`,
         ref,
         part,
         round,
@@ -238,7 +257,7 @@ export async function erasePart(box: TenantBase, timer: Timer): Promise<void> {
   box.commit(() => keepSteps(box, timer, job, part, steps));
 }
 
-const LOOKED_AT = { next: null, found: false, waits: [], blocked: null };
+const LOOKED_AT = { next: null, found: false, waits: [], gone: [], blocked: null };
 
 async function stepsOf(box: TenantBase, job: Job, part: Part): Promise<ErasureSteps> {
   const tenantId = box.tenant().id;
@@ -275,12 +294,14 @@ async function stepsOf(box: TenantBase, job: Job, part: Part): Promise<ErasureSt
 /** Inside `commit`. */
 function keepSteps(box: TenantBase, { kind, ref }: Timer, job: Job, part: Part, steps: ErasureSteps): void {
   const waits = [...new Set([...waitsOf(part), ...steps.waits])];
+  const gone = joinStretches([...goneOf(part), ...steps.gone]);
   box.rows.exec(
-    "UPDATE erasure_parts SET position = ?, done = ?, found = max(found, ?), waits = ?, blocked = ?, counts = ? WHERE erasure = ? AND part = ?",
+    "UPDATE erasure_parts SET position = ?, done = ?, found = max(found, ?), waits = ?, gone = ?, blocked = ?, counts = ? WHERE erasure = ? AND part = ?",
     steps.next && JSON.stringify(steps.next),
     steps.next === null ? 1 : 0,
     steps.found ? 1 : 0,
     JSON.stringify(waits),
+    JSON.stringify(gone),
     steps.blocked,
     JSON.stringify(steps.counts),
     job.id,
@@ -307,6 +328,10 @@ function waitsOf({ waits }: Part): string[] {
   return JSON.parse(waits) as string[];
 }
 
+function goneOf({ gone }: Part): GoneStretch[] {
+  return JSON.parse(gone) as GoneStretch[];
+}
+
 function sum(parts: readonly Part[]): ErasedCounts {
   return parts.reduce((counts, part) => addCounts(counts, JSON.parse(part.counts)), { ...NOTHING_ERASED });
 }
@@ -314,6 +339,8 @@ function sum(parts: readonly Part[]): ErasedCounts {
 /** The address goes with this transaction. Inside `commit`. */
 function finish(box: TenantBase, job: Job, parts: readonly Part[]): void {
   const counts = sum(parts);
+  // The last round looked at everything, so that it says of all logs what it went past.
+  const gone = parts.flatMap(goneOf).map(({ log, first, last }) => `${log} ${first}-${last}`);
   box.rows.exec(
     "UPDATE erasures SET address = NULL, finished_at = ?, counts = ? WHERE id = ?",
     box.time(),
@@ -325,7 +352,13 @@ function finish(box: TenantBase, job: Job, parts: readonly Part[]): void {
     actor: JSON.parse(job.actor) as Actor,
     action: "contact.erased",
     resource: { type: "tenant", id: box.tenant().id },
-    detail: { erasure_id: job.id, rounds: job.round, mailboxes: parts.length - 1, ...counts },
+    detail: {
+      erasure_id: job.id,
+      rounds: job.round,
+      mailboxes: parts.length - 1,
+      ...counts,
+      ...(gone.length > 0 && { gone }),
+    },
   });
 }
 

@@ -119,4 +119,14 @@ export const TENANT_SCHEMA: readonly (readonly string[])[] = [
     // The audit entry of the question, which that of the answer names.
     "ALTER TABLE confirmations ADD COLUMN asked TEXT",
   ],
+  [
+    // Under which kept answers' keys and digests are made, so that neither can be guessed. One row, made with the first answer.
+    "CREATE TABLE answer_secret (id INTEGER PRIMARY KEY CHECK (id = 1), secret BLOB NOT NULL)",
+    // Those from before lie under readable keys, and are found no more.
+    "DELETE FROM idempotency",
+  ],
+  [
+    // Stretches of a log that an erasure went past, since neither the object nor R2 has them any more, as JSON.
+    "ALTER TABLE erasure_parts ADD COLUMN gone TEXT NOT NULL DEFAULT '[]'",
+  ],
 ];

@@ -1,6 +1,7 @@
 import type { Actor } from "../../src/audit/entry.ts";
 import { accepted, type Outcome, type Refusal } from "../../src/errors.ts";
 import { comparableAddress } from "../../src/mail/address.ts";
+import type { Mention } from "../../src/mail/mentions.ts";
 import {
   addressHash,
   outweighs,
@@ -11,6 +12,7 @@ import {
 } from "../../src/mail/suppression.ts";
 import type { Suppression } from "../../src/operations/shapes/recipient-lists.ts";
 import type { Caller } from "../../src/oversight/caller.ts";
+import { forgetSuppression } from "../../src/store/erasure.ts";
 import { recordSuppression } from "../../src/store/suppressions.ts";
 import { SYSTEM } from "../ledger.ts";
 import { actorOf, notFound } from "../mailbox/base.ts";
@@ -91,15 +93,57 @@ function put(box: TenantBase, wanted: NewSuppression & { email_id: string | null
   return true;
 }
 
-/** Brings a row to D1. @throws Error if there is none; whatever D1 threw. */
+/** Brings a row to D1; of one that was erased here, D1's goes too. @throws whatever D1 threw. */
 export async function projectSuppression(box: TenantBase, hash: string): Promise<void> {
-  const read = () => box.rows.exec<Row>(`SELECT ${COLUMNS} FROM suppressions WHERE hash = ?`, hash).one();
-  const { reason, active, version } = read();
+  const read = () =>
+    box.rows.exec<Row>(`SELECT ${COLUMNS} FROM suppressions WHERE hash = ?`, hash).toArray()[0] ?? null;
+  const row = read();
+  const { DB } = box.environment();
   const tenant_id = box.tenant().id;
-  const row = { tenant_id, address_hash: hash, reason, active: active === 1, version };
-  await recordSuppression(box.environment().DB, row);
+  if (row) {
+    const { reason, active, version } = row;
+    await recordSuppression(DB, { tenant_id, address_hash: hash, reason, active: active === 1, version });
+  } else await forgetSuppression(DB, tenant_id, hash);
   // Changed meanwhile: the timer stays, and brings that version.
-  if (read().version === version) box.commit(() => box.unschedule(SUPPRESSION, hash));
+  if (read()?.version === row?.version) box.commit(() => box.unschedule(SUPPRESSION, hash));
+}
+
+/** The hashes of rows whose address names a person: their own, and return paths that have it within. */
+export function suppressionsOf(box: TenantBase, mention: Mention): string[] {
+  const own = addressHash(box.tenant().id, mention.address);
+  const hashes = box.rows
+    .exec<{ hash: string; address: string | null }>("SELECT hash, address FROM suppressions")
+    .toArray()
+    .filter(({ hash, address }) => hash === own || mention.isIn(address))
+    .map(({ hash }) => hash);
+  const isCounted = box.rows.exec("SELECT 1 FROM soft_bounces WHERE hash = ? LIMIT 1", own).toArray().length > 0;
+  return [...new Set([...hashes, ...(isCounted ? [own] : [])])];
+}
+
+/** Erases rows, since a hash would confirm a guess. Inside `commit`; their timers take them from D1. */
+export function eraseSuppressions(box: TenantBase, hashes: readonly string[]): void {
+  for (const hash of hashes) {
+    box.rows.exec("DELETE FROM suppressions WHERE hash = ?", hash);
+    box.rows.exec("DELETE FROM soft_bounces WHERE hash = ?", hash);
+    box.schedule(SUPPRESSION, hash, box.now());
+  }
+}
+
+/** The hashes of rows whose note names a person. */
+export function notesNaming(box: TenantBase, mention: Mention): string[] {
+  return box.rows
+    .exec<{ hash: string; note: string }>("SELECT hash, note FROM suppressions WHERE note IS NOT NULL")
+    .toArray()
+    .filter(({ note }) => mention.isIn(note))
+    .map(({ hash }) => hash);
+}
+
+/** Takes the notes from rows that stay. D1 has none. Inside `commit`. */
+export function eraseNotes(box: TenantBase, hashes: readonly string[]): void {
+  box.rows.exec(
+    "UPDATE suppressions SET note = NULL WHERE hash IN (SELECT value FROM json_each(?))",
+    JSON.stringify(hashes),
+  );
 }
 
 async function bringToD1(box: TenantBase, address: string): Promise<void> {

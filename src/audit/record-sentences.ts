@@ -167,7 +167,7 @@ const SENTENCES: Readonly<Partial<Record<Action, Sentence>>> = {
   "message.complained": recipient("complained"),
   "message.unsubscribed": recipient("wants no more such mail"),
   "content.expired": ({ entry: { detail } }) =>
-    `MultiMail removed what it said, since the mailbox keeps that${said(" for ", detail.days, detail.days === 1 ? " day" : " days")}${detail.days === undefined ? " no longer" : ""}.`,
+    `MultiMail removed what it said, since the mailbox keeps that no longer${said(" than ", detail.days, detail.days === 1 ? " day" : " days")}.`,
   "nothing.changed": acted("asked for something that was so already"),
   "unsubscribe.opened": ({ personal }) => `The link to unsubscribe${said(" of ", personal.recipient)} was opened.`,
 };

@@ -16,11 +16,16 @@ function keepsAnswers({ scope, effect, rest }: Operation): boolean {
   return scope !== "public" && effect !== "send" && effect !== "read" && rest.some(({ method }) => method !== "GET");
 }
 
+const CONFLICTS = {
+  other_call: "This idempotency key was used within 24 hours for another call.",
+  erased: "This call was done, and its answer is gone: it named somebody who was erased since. It is not done again.",
+} as const;
+
 /**
  * Answers a call, and the same call again with the first answer. What was refused, or waits for the operator, may be tried
  * again; a 202 is kept only where what was made waits as what it is. A crash between the work and the keeping does the work
  * again, which its own state makes safe: a decision is taken once, a mailbox is made once.
- * @throws {Refused} `idempotency_conflict` for the same key with another call.
+ * @throws {Refused} `idempotency_conflict` for the same key with another call, or where the first answer was erased with somebody it named.
  */
 export async function answerOnce(
   env: Env,
@@ -37,14 +42,14 @@ export async function answerOnce(
   const digest = createHash("sha256")
     .update(canonical(JSON.parse(JSON.stringify({ operation: operation.name, input }))))
     .digest("hex");
-  const earlier = unwrap(await callTenant(env, caller.tenant_id, (tenant) => tenant.recall(caller, idempotencyKey)));
-  if (earlier) {
-    if (earlier.digest === digest) {
-      await recordEntry(env, caller, access({ action: "answer.repeated", detail: { operation: operation.name } }));
-      return { status: 200, body: { ...JSON.parse(earlier.body), idempotent: true } };
-    }
-    throw new Refused("idempotency_conflict", "This idempotency key was used within 24 hours for another call.");
+  const earlier = unwrap(
+    await callTenant(env, caller.tenant_id, (tenant) => tenant.recall(caller, idempotencyKey, digest)),
+  );
+  if (earlier?.state === "same_call") {
+    await recordEntry(env, caller, access({ action: "answer.repeated", detail: { operation: operation.name } }));
+    return { status: 200, body: { ...JSON.parse(earlier.body), idempotent: true } };
   }
+  if (earlier) throw new Refused("idempotency_conflict", CONFLICTS[earlier.state]);
   const answer = await work();
   if ("body" in answer && (answer.status !== 202 || operation.waitsItself)) {
     const body = JSON.stringify(answer.body);

@@ -45,7 +45,7 @@ export const eraseEmail = defineOperation({
 /** What of a person was erased. */
 const countsShape = z.object({
   messages: z.number(),
-  /** Messages of others where the person had only decided, or was asked to: they stay, without the address. */
+  /** Messages that named the person only in tags or among those who decided: they stay, without the address. */
   redacted: z.number(),
   drafts: z.number(),
   requests: z.number(),
@@ -65,7 +65,7 @@ const erasedContactShape = z.object({
   started_at: timestamp,
   finished_at: timestamp.nullable(),
   erased: countsShape,
-  /** What it waits for: messages that are on their way, or a legal hold that was set since. */
+  /** What it waits for: messages on their way, a legal hold that was set since, or segments of a log that cannot be read back. */
   waits_for: z.array(z.string()),
 });
 

@@ -96,7 +96,11 @@ export const mailboxSettingsIn = {
     .describe("Domains whose ARC seal vouches for mail that fails DMARC only since they passed it on"),
   oversight_keys_may_decide: flag.optional().describe("Whether keys with oversight may decide in place of people"),
   legal_hold: flag.optional().describe("While it is on, nothing of the mailbox is erased"),
-  content_retention: retentionIn.optional().describe("For how many days what its messages say is kept; null: always"),
+  content_retention: retentionIn
+    .optional()
+    .describe(
+      "For how many days what its messages say is kept; null: always. A tag with fewer days than the mailbox counts only where a key with admin set it",
+    ),
 };
 
 type SettingsIn = z.output<z.ZodObject<typeof mailboxSettingsIn>>;

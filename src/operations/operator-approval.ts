@@ -55,7 +55,7 @@ export async function operatorApproval(
     );
     return null;
   }
-  const words = loosening.told === undefined ? loosening.words : `${loosening.words} ${loosening.told}`;
+  const words = loosening.told === undefined ? loosening.words : `${loosening.words}\n${loosening.told}`;
   const asked = unwrap(
     await callTenant(env, caller.tenant_id, (tenant) => tenant.askOperator(caller, change, words), {
       repeatable: false,

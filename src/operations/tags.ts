@@ -20,7 +20,9 @@ export const tagEmail = defineOperation({
   input: z
     .strictObject({
       ...emailNames,
-      tags: tagsField.describe("A map of key to text, or a list of keys"),
+      tags: tagsField.describe(
+        "A map of key to text, or a list of keys. Only those of a key with admin can shorten how long the content is kept",
+      ),
       tags_form: tagsForm.describe("How the answer gives tags; ?tags= in a query"),
     })
     .transform(({ tags, tags_form, ...names }, context) => ({ tags, tags_form, reference: emailOf(names, context) })),
@@ -58,7 +60,11 @@ export const deleteTag = defineOperation({
   effect: "annotate",
   recorded: "by_its_object",
   input: z
-    .strictObject({ ...emailNames, key: oneTagKey, tags: tagsForm })
+    .strictObject({
+      ...emailNames,
+      key: oneTagKey.describe("Its period keeps the content as before, unless the key has admin"),
+      tags: tagsForm,
+    })
     .transform(({ key, tags, ...names }, context) => ({ key, tags, reference: emailOf(names, context) })),
   output: tagsAnswer,
   rest: [{ method: "DELETE", path: "/v1/mailboxes/{mailbox_id}/emails/{email_id}/tags/{key}" }],

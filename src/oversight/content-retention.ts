@@ -1,9 +1,18 @@
 /** How long a mailbox keeps what its messages say. Pure. */
 
+/** What tells of a message how long its content is kept, as the mailbox object has it. */
+export interface Tagged {
+  tags: Readonly<Record<string, string>>;
+  /** Keys of `tags` that a key with `admin` set. */
+  operator_tags?: readonly string[];
+  /** Keys of tags that other keys took off. */
+  former_tags?: readonly string[];
+}
+
 export interface ContentRetention {
   /** Days; null: always. */
   days: number | null;
-  /** Of messages with a tag, by its key: this goes before `days`. Of several tags the longest counts. */
+  /** Of messages with a tag, by its key. Of several the longest counts; one that is shorter than `days` only if the operator set it. */
   tags: Record<string, number | null>;
 }
 
@@ -22,10 +31,24 @@ function longest(periods: readonly (number | null)[]): number | null {
   return periods.reduce((longer, period) => (isShorter(longer, period) ? period : longer));
 }
 
-/** @returns for how many days the content of a message with these tags is kept; null: always. */
-export function keptDays({ days, tags }: ContentRetention, tagged: Readonly<Record<string, string>>): number | null {
-  const own = Object.keys(tagged).flatMap((key) => (Object.hasOwn(tags, key) ? [tags[key] ?? null] : []));
-  return own.length === 0 ? days : longest(own);
+/** @returns whether messages with that tag have a period of their own. */
+export function hasOwnPeriod({ tags }: ContentRetention, tag: string): boolean {
+  return Object.hasOwn(tags, tag);
+}
+
+/**
+ * @returns for how many days the content of a message is kept; null: always. What an agent tagged, or took a tag off, only lengthens: it
+ *   could get rid of what it wrote otherwise.
+ */
+export function keptDays(
+  retention: ContentRetention,
+  { tags, operator_tags = [], former_tags = [] }: Tagged,
+): number | null {
+  const periods = (keys: readonly string[]) =>
+    keys.filter((key) => hasOwnPeriod(retention, key)).map((key) => retention.tags[key] ?? null);
+  const operators = periods(operator_tags);
+  const said = operators.length === 0 ? retention.days : longest(operators);
+  return longest([said, ...periods([...Object.keys(tags), ...former_tags])]);
 }
 
 /** @returns the fewest days that any message's content is kept; null: all of it is kept always. */
@@ -39,7 +62,7 @@ export function fewestDays({ days, tags }: ContentRetention): number | null {
  *   beside another tag it may have been what kept a message.
  */
 export function isShortened(to: ContentRetention, now: ContentRetention): boolean {
-  const kept = (of: ContentRetention, tag: string) => keptDays(of, { [tag]: "" });
+  const kept = (of: ContentRetention, tag: string) => keptDays(of, { tags: { [tag]: "" }, operator_tags: [tag] });
   const tags = Object.keys({ ...to.tags, ...now.tags });
   return (
     isShorter(to.days, now.days) ||
@@ -48,6 +71,7 @@ export function isShortened(to: ContentRetention, now: ContentRetention): boolea
   );
 }
 
+/** @returns a period as it stands in a sentence. */
 function inDays(period: number | null): string {
   if (period === null) return "for good";
   return `for ${period} day${period === 1 ? "" : "s"}`;
@@ -55,8 +79,9 @@ function inDays(period: number | null): string {
 
 /** @returns the setting in words that follow "what its messages say is kept". */
 export function retentionInWords({ days, tags }: ContentRetention): string {
-  const own = Object.entries(tags).map(
-    ([tag, period]) => `${inDays(period)} where it is tagged ${JSON.stringify(tag)}`,
-  );
+  const own = Object.entries(tags).map(([tag, period]) => {
+    const tagged = isShorter(period, days) ? "a key with admin tagged it" : "it is tagged";
+    return `${inDays(period)} where ${tagged} ${JSON.stringify(tag)}`;
+  });
   return [inDays(days), ...own].join(", ");
 }

@@ -4,6 +4,8 @@
 const UNDOING: readonly [made: RegExp, undo: (...names: string[]) => string][] = [
   [/^CREATE TABLE (\w+)/, (table) => `DROP TABLE ${table}`],
   [/^CREATE (?:UNIQUE )?INDEX (\w+)/, (index) => `DROP INDEX ${index}`],
+  // What was deleted an older object has not either.
+  [/^DELETE FROM (\w+)$/, (table) => `SELECT 1 FROM ${table} LIMIT 0`],
   [/^ALTER TABLE (\w+) ADD COLUMN (\w+)/, (table, column) => `ALTER TABLE ${table} DROP COLUMN ${column}`],
 ];
 

@@ -72,6 +72,21 @@ describe("a walk", () => {
     expect(await walk([waiting], null)).toMatchObject({ next: null, found: true, waits: ["em_1"] });
   });
 
+  test("goes past what is gone without counting it as found, and says what that was", async () => {
+    const gone = (first: number, last: number, log = "mbx_1") => ({ log, first, last });
+    const all = [gone(0, 9), gone(10, 12), gone(20, 29), gone(30, 30, "mbx_2")];
+    const past: [string, Phase] = [
+      "a",
+      (_mention, after) => {
+        const at = Number(after ?? 0);
+        return { after: at < 3 ? at + 1 : null, apply: null, gone: all.slice(at, at + 1) };
+      },
+    ];
+    const steps = await walk([past], null);
+    expect(steps).toMatchObject({ next: null, found: false, gone: [gone(0, 12), gone(20, 29), gone(30, 30, "mbx_2")] });
+    expect(all[0]).toEqual(gone(0, 9));
+  });
+
   test("fails for a phase that there is not", async () => {
     await expect(walk([], { phase: "gone", after: null })).rejects.toThrow("no phase gone");
   });

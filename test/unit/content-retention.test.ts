@@ -1,8 +1,22 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type ContentRetention, fewestDays, isShortened, keptDays } from "../../src/oversight/content-retention.ts";
+import {
+  type ContentRetention,
+  fewestDays,
+  isShortened,
+  keptDays,
+  retentionInWords,
+  type Tagged,
+} from "../../src/oversight/content-retention.ts";
 
+const period = fc.option(fc.integer({ min: 1, max: 4 }));
+const tagKey = fc.constantFrom("a", "b", "c");
+const tagKeys = fc.uniqueArray(tagKey);
+const retentions = fc.record({ days: period, tags: fc.dictionary(tagKey, period, { noNullPrototype: true }) });
+const length = (days: number | null) => days ?? Number.POSITIVE_INFINITY;
 const of = (days: number | null, tags: ContentRetention["tags"] = {}): ContentRetention => ({ days, tags });
+
+const ofKeys = (keys: readonly string[]) => Object.fromEntries(keys.map((key) => [key, ""]));
 
 describe("a message's content is kept", () => {
   test.each<[string, ContentRetention, string[], number | null]>([
@@ -14,11 +28,43 @@ describe("a message's content is kept", () => {
     ["for good where a tag says so", of(30, { short: 7, keep: null }), ["short", "keep"], null],
     ["for its tag's days where the mailbox keeps all", of(null, { short: 7 }), ["short"], 7],
   ])("%s", (_what, retention, tags, days) => {
-    expect(keptDays(retention, Object.fromEntries(tags.map((tag) => [tag, ""])))).toBe(days);
+    expect(keptDays(retention, { tags: ofKeys(tags), operator_tags: tags })).toBe(days);
+  });
+
+  test.each<[string, ContentRetention, Tagged, number | null]>([
+    ["for no fewer days than the mailbox's by an agent's tag", of(30, { short: 7 }), { tags: { short: "" } }, 30],
+    ["for good, whatever an agent tags", of(null, { short: 7 }), { tags: { short: "" } }, null],
+    ["for more by an agent's tag", of(30, { long: 365 }), { tags: { long: "" } }, 365],
+    [
+      "for more than by the operator's tag, by an agent's beside it",
+      of(null, { short: 7, less: 3 }),
+      { tags: { short: "", less: "" }, operator_tags: ["less"] },
+      7,
+    ],
+    ["as long as by a tag that an agent took off", of(30, { long: 365 }), { tags: {}, former_tags: ["long"] }, 365],
+    ["no shorter by one", of(30, { short: 7 }), { tags: {}, former_tags: ["short"] }, 30],
+    ["for the mailbox's days once the tag has no period any more", of(30), { tags: {}, former_tags: ["long"] }, 30],
+  ])("%s", (_what, retention, tagged, days) => {
+    expect(keptDays(retention, tagged)).toBe(days);
   });
 
   test("by nothing that only looks like a tag", () => {
-    expect(keptDays(of(30), { constructor: "" })).toBe(30);
+    expect(keptDays(of(30), { tags: { constructor: "" } })).toBe(30);
+  });
+
+  test("never less long for what agents tag or take off", () => {
+    fc.assert(
+      fc.property(retentions, tagKeys, tagKeys, tagKeys, (retention, operators, agents, former) => {
+        const operator_tags = operators;
+        const before = keptDays(retention, { tags: ofKeys(operators), operator_tags });
+        const after = keptDays(retention, {
+          tags: ofKeys([...operators, ...agents]),
+          operator_tags,
+          former_tags: former,
+        });
+        expect(length(after)).toBeGreaterThanOrEqual(length(before));
+      }),
+    );
   });
 });
 
@@ -55,15 +101,17 @@ describe("a change shortens", () => {
 });
 
 test("no change that keeps some message for less long, whatever its tags, goes unnoticed", () => {
-  const period = fc.option(fc.integer({ min: 1, max: 4 }));
-  const tag = fc.constantFrom("a", "b", "c");
-  const retention = fc.record({ days: period, tags: fc.dictionary(tag, period, { noNullPrototype: true }) });
-  const length = (days: number | null) => days ?? Number.POSITIVE_INFINITY;
   fc.assert(
-    fc.property(retention, retention, fc.uniqueArray(tag), (to, now, tags) => {
-      const message = Object.fromEntries(tags.map((each) => [each, ""]));
+    fc.property(retentions, retentions, tagKeys, tagKeys, tagKeys, (to, now, operator_tags, agents, former_tags) => {
+      const message = { tags: ofKeys([...operator_tags, ...agents]), operator_tags, former_tags };
       fc.pre(length(keptDays(to, message)) < length(keptDays(now, message)));
       expect(isShortened(to, now)).toBe(true);
     }),
+  );
+});
+
+test("the operator reads which tags shorten only where a key with admin set them", () => {
+  expect(retentionInWords(of(30, { long: 365, short: 1 }))).toBe(
+    'for 30 days, for 365 days where it is tagged "long", for 1 day where a key with admin tagged it "short"',
   );
 });

@@ -5,8 +5,9 @@ import { unwrap } from "../../src/errors.ts";
 import { addressHash } from "../../src/mail/suppression.ts";
 import type { Mailbox } from "../../src/operations/shapes/mailbox.ts";
 import { arf } from "../support/bounces.ts";
-import { call, keyOf, makeTenant, type RefusalBody, request, type TestTenant } from "../support/door-harness.ts";
+import { call, keyOf, makeTenant, request, type TestTenant } from "../support/door-harness.ts";
 import { boxOf, mailOf, needlesOf, newest, type Person, person } from "../support/erased-person.ts";
+import { admin, ask, begin, boxesOf, eraseWhole, PATH, stored, type View, workOn } from "../support/erasing.ts";
 import { everythingStored, hashesOf, placesOf } from "../support/everything-stored.ts";
 import {
   advanceClock,
@@ -22,50 +23,6 @@ import {
 import { lastCode, withCode } from "../support/operator-codes.ts";
 import { arrive, returnPath } from "../support/returned-mail.ts";
 import { advance, inTenant, runAlarm as runTenantAlarm } from "../support/tenant-harness.ts";
-
-interface View {
-  status: string;
-  erasure_id: string;
-  finished_at: string | null;
-  erased: Record<string, number>;
-  waits_for: string[];
-}
-
-const PATH = "/v1/erase_contact";
-const admin = (tenant: TestTenant) => ({ key: keyOf(tenant, "admin") });
-const ask = <Body = RefusalBody & { where: string[]; under_way: string[] }>(tenant: TestTenant, json: object) =>
-  call<Body>(PATH, { ...admin(tenant), json });
-const boxesOf = (tenant: TestTenant) => tenant.mailboxes.map((mailbox) => boxOf(tenant, mailbox));
-
-/** Begins an erasure that the operator allowed. */
-async function begin(tenant: TestTenant, address: string): Promise<string> {
-  const { status, body } = await withCode<View>(tenant, PATH, { ...admin(tenant), json: { address } });
-  expect([status, body.status], JSON.stringify(body)).toEqual([202, "erasing"]);
-  return body.erasure_id;
-}
-
-/** Serves what is due in the tenant's object and its mailboxes, until the erasure has come to an end or to a rest. */
-async function workOn(tenant: TestTenant, erasure_id: string): Promise<View> {
-  for (let turn = 0; turn < 12; turn++) {
-    await runTenantAlarm(tenant.id);
-    for (const box of boxesOf(tenant)) await runAlarm(box);
-    const { body } = await ask<View>(tenant, { erasure_id });
-    if (body.status === "erased") break;
-  }
-  return (await ask<View>(tenant, { erasure_id })).body;
-}
-
-async function eraseWhole(tenant: TestTenant, address: string): Promise<View> {
-  const view = await workOn(tenant, await begin(tenant, address));
-  expect(view.status, JSON.stringify(view)).toBe("erased");
-  return view;
-}
-
-const stored = (tenant: TestTenant) =>
-  everythingStored(
-    tenant.id,
-    tenant.mailboxes.map(({ id }) => id),
-  );
 
 /** Both chains verify, as the objects hold them and as D1 has them. */
 async function checkLogs(tenant: TestTenant): Promise<void> {
@@ -328,26 +285,6 @@ test("whoever only decided is taken from the decisions, and the messages stay", 
   const left = await inObject(box, (object) => object.messages.get(id));
   expect(left).toMatchObject({ erased_at: null, record: { subject: "Offer", decision: { by: "(erased)" } } });
   expect(placesOf(await stored(tenant), [who.address])).toEqual([]);
-});
-
-test("entries that have left the object and lie in R2 alone are erased with the rest", async () => {
-  const [tenant, who] = [await makeTenant(["autonomous"]), person()];
-  const box = boxOf(tenant);
-  unwrap(await box.stub.list(box.agent, { ...EVERYTHING, sender: who.address }));
-  await runAlarm(box);
-  const named = (await chainOf(box)).find(({ action }) => action === "inbox.listed");
-  if (!named) throw new Error("there is no such entry");
-  const key = await env.DB.prepare("SELECT 1 FROM data_keys WHERE kid = ?").bind(named.id).first();
-  expect(key).not.toBeNull();
-  await inObject(box, (object, { storage: { sql } }) => {
-    // As after retention: D1 stands for what R2 has, since both are read by one reader.
-    object.commit(() => {
-      sql.exec("DELETE FROM entries WHERE seq <= ?", named.seq);
-      sql.exec("UPDATE keeping SET floor = ?", named.seq + 1);
-    });
-  });
-  await eraseWhole(tenant, who.address);
-  expect(await env.DB.prepare("SELECT 1 FROM data_keys WHERE kid = ?").bind(named.id).first()).toBeNull();
 });
 
 describe("nothing is begun", () => {

@@ -70,8 +70,8 @@ export const ERASURE_ACTIONS = {
     personal: NONE,
   },
   "content.expired": {
-    says: "What messages said was removed, since the mailbox keeps it no longer.",
-    detail: ["messages"],
+    says: "What a message said was removed, since the mailbox keeps it no longer.",
+    detail: ["days"],
     personal: NONE,
   },
   "contact.erasure_started": {
@@ -86,7 +86,7 @@ export const ERASURE_ACTIONS = {
   },
   "contact.erased": {
     says: "A person was erased from the whole account.",
-    detail: ["erasure_id", "rounds", "mailboxes", "messages", ...TRACES],
+    detail: ["erasure_id", "rounds", "mailboxes", "messages", ...TRACES, "gone"],
     personal: NONE,
   },
   "mailbox.exported": {

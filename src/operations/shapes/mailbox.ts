@@ -70,7 +70,7 @@ export const mailboxShape = z.object({
   is_active: z.boolean(),
   /** While it is on, nothing of the mailbox is erased. */
   legal_hold: z.boolean(),
-  /** How many days what its messages say is kept, and what is tagged; null: always. */
+  /** How many days what its messages say is kept, and what is tagged; null: always. Only a key with `admin` tags for fewer days. */
   content_retention: z.object({ days: z.int().nullable(), tags: z.record(z.string(), z.int().nullable()) }),
   created_at: timestamp,
 });
