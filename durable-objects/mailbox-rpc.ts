@@ -150,7 +150,7 @@ export interface MailboxRpc extends LogRpc {
   /** Decides in a session. `contentHash` is what the page showed. */
   decideInSession(person: Person, pendingId: string, contentHash: string, decision: PersonDecision): Promise<LinkView>;
   /** Of these pending items those that the person may decide, in the order given; those that wait no more are left out. */
-  itemsFor(person: Person, pendingIds: string[]): Promise<DecisionItem[]>;
+  itemsFor(person: Person, pendingIds: string[], use: "show" | "ask"): Promise<DecisionItem[]>;
   /** Withdraws links by the SHA-256 of their tokens. @returns how many were live. */
   revokeLinks(tokenHashes: string[], reason: string): Promise<number>;
   /**

@@ -469,8 +469,8 @@ export class MailboxObject extends MailboxBase implements MailboxRpc {
     return view;
   }
 
-  async itemsFor(person: Person, pendingIds: string[]): Promise<DecisionItem[]> {
-    return this.established ? itemsFor(this, person, pendingIds) : [];
+  async itemsFor(person: Person, pendingIds: string[], use: "show" | "ask"): Promise<DecisionItem[]> {
+    return this.established ? itemsFor(this, person, pendingIds, use) : [];
   }
 
   async revokeLinks(tokenHashes: string[], reason: string): Promise<number> {

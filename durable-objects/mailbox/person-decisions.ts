@@ -184,11 +184,17 @@ export async function decideInSession(
   return { state: "refused", code, error };
 }
 
-/** Of these items those that wait and that the person may decide, in the order given. */
-export async function itemsFor(box: MailboxBase, person: Person, ids: readonly string[]): Promise<DecisionItem[]> {
+/** Of these items those that wait and that the person may decide, in the order given: to show them, or to tell of them. */
+export async function itemsFor(
+  box: MailboxBase,
+  person: Person,
+  ids: readonly string[],
+  use: "show" | "ask",
+): Promise<DecisionItem[]> {
   const seats = await seatsNow(box);
   if (seatFor(person.address, seats) === null) return [];
   const open = ids.map((id) => findItem(box, id)).filter((item): item is HeldItem => item?.isOpen() === true);
-  if (open.length > 0) serve(box, person, open);
+  if (open.length > 0 && use === "show") serve(box, person, open);
+  if (open.length > 0 && use === "ask") box.commit(() => recordRead(box, person, open));
   return open.map((item) => item.view());
 }

@@ -1,5 +1,6 @@
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, test } from "vitest";
+import { asEmailId } from "../../src/ids.ts";
 import type { PendingItem } from "../../src/operations/shapes/pending.ts";
 import { entriesIn } from "../support/audit-fields.ts";
 import { type ConsoleBrowser, secretIn, signedIn } from "../support/console-client.ts";
@@ -91,6 +92,28 @@ describe("the page of an item", () => {
       pages.add(await answer.text());
     }
     expect(pages.size).toBe(1);
+  });
+});
+
+describe("what its agent changed after it was looked at", () => {
+  test.each([
+    ["the page of the item", (id: string) => `/console/items/${id}`],
+    ["the queue", () => "/console/queue"],
+  ])("is not let go from an older page, also where HEAD asked for %s meanwhile", async (_what, pathOf) => {
+    const id = await held(world, world.sales);
+    const { form } = await open(ana, id);
+    const send_at = new Date(Date.now() + 24 * 3600_000).toISOString();
+    const change = { email_id: asEmailId(id), send_at };
+    const edited = await call("/v1/edit_scheduled_email", { key: world.keys.agent ?? null, json: change });
+    expect(edited.status, JSON.stringify(edited.body)).toBeLessThan(300);
+    const headers = { Cookie: ana.cookie ?? "" };
+    expect((await request(pathOf(id), { method: "HEAD", headers })).status).toBe(200);
+    const answer = await ana.post(`/console/items/${id}`, { ...form, decision: "approve" });
+    expect(answer.status).toBe(409);
+    expect(await text(answer)).toContain("It was changed after you looked at it");
+    expect(await statusOf(world, id)).toBe("pending_send_approval");
+    // That answer shows it as it is now, and what it shows can be decided.
+    expect((await ana.post(`/console/items/${id}`, { ...form, decision: "approve" })).status).toBe(303);
   });
 });
 

@@ -47,6 +47,11 @@ export async function recordUnknown(c: Door, { tenant_id, hash }: SignedIn, sour
   await callTenant(c.env, tenant_id, (tenant) => tenant.recordRefusalInSession(hash, attempt));
 }
 
+/** What a page is asked for: HEAD shows nothing, and lets nobody decide on what they never saw. */
+export function useOf({ req }: Door): "show" | "ask" {
+  return req.method === "HEAD" ? "ask" : "show";
+}
+
 /** Shows a page to whoever is signed in; everybody else is asked to sign in. */
 export async function forPerson(c: Door, page: (person: SignedIn) => Promise<Response>): Promise<Response> {
   const person = await whoIsThere(c);

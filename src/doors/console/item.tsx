@@ -15,7 +15,7 @@ import { decisionOf } from "../approve/decision.ts";
 import { type DecisionForm, keptWords, readDecisionForm } from "../approve/form.ts";
 import { ATTACHMENT_POLICY, pageHeaders } from "../approve/headers.ts";
 import { attachmentNumber, fetchFile } from "../approve/storage.ts";
-import { formOf, forPerson, goTo, show, tell } from "./answers.tsx";
+import { formOf, forPerson, goTo, show, tell, useOf } from "./answers.tsx";
 import type { Door, SignedIn } from "./session.ts";
 
 /** One item in a session: its page, the decision about it, its attachments. */
@@ -106,7 +106,7 @@ function showDecided(
 export function itemPage(c: Door, now: number): Promise<Response> {
   return forPerson(c, async (person) => {
     const place = await placeOf(c, person, c.req.param("id") ?? "");
-    const view = place && (await open(c, person, place, "show"));
+    const view = place && (await open(c, person, place, useOf(c)));
     if (place && view?.state === "open") return showOpen(c, 200, person, place, view, now);
     return view?.state === "decided" ? showDecided(c, 200, person, view) : tell(c, NOTICES.unknown, person);
   });

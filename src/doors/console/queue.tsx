@@ -4,7 +4,7 @@ import { ResultsPage } from "../../pages/console/results.tsx";
 import { LONGEST_NOTE } from "../../pages/decision.tsx";
 import { callTenant } from "../../store/mailbox-client.ts";
 import { cleanNote, noteTrouble, readFields } from "../approve/form.ts";
-import { formOf, forPerson, show, tell } from "./answers.tsx";
+import { formOf, forPerson, show, tell, useOf } from "./answers.tsx";
 import { decideMany, MOST_PICKS, type Pick, picksIn } from "./decide-many.ts";
 import { type AskedQueue, askedQueue, filterOf } from "./filters.ts";
 import { voiceOf } from "./item.tsx";
@@ -39,7 +39,7 @@ async function showQueue(
 ): Promise<Response> {
   const { tenant_id, hash } = person;
   const filter = trouble === null ? await filterOf(c.env.DB, tenant_id, filters, now) : null;
-  const view = filter ? await readQueue(c.env, tenant_id, voiceOf(person), filter, after) : EMPTY;
+  const view = filter ? await readQueue(c.env, tenant_id, voiceOf(person), filter, after, useOf(c)) : EMPTY;
   // Each item's mailbox has recorded that it was read; that the queue was looked at is on record where nothing is in it, too.
   const isRecorded =
     trouble !== null ||

@@ -25,19 +25,23 @@ export interface QueueView {
   unread: number;
 }
 
-/** One page of what waits for a person, the oldest first. @param after the last id of the page before, or empty. */
+/**
+ * One page of what waits for a person, the oldest first.
+ * @param after the last id of the page before, or empty. @param use whether the person is going to see it (`ItemUse`).
+ */
 export async function readQueue(
   env: Env,
   tenantId: string,
   person: Person,
   filter: PendingFilter,
   after: string,
+  use: "show" | "ask",
 ): Promise<QueueView> {
   const view: QueueView = { rows: [], next: null, unread: 0 };
   let at = after;
   for (let examined = 0; examined < MOST_EXAMINED; examined += EXAMINED_AT_ONCE) {
     const page = await findPendingOf(env.DB, tenantId, { limit: EXAMINED_AT_ONCE, after: at }, filter);
-    const { rows, unread } = await readRows(env, person, page.items);
+    const { rows, unread } = await readRows(env, person, page.items, use);
     const matching = rows.filter((row) => matchesItem(factsOf(row), filter));
     const room = PAGE_ROWS - view.rows.length;
     view.rows.push(...matching.slice(0, room));
@@ -55,6 +59,7 @@ async function readRows(
   env: Env,
   person: Person,
   references: readonly PendingRef[],
+  use: "show" | "ask",
 ): Promise<{ rows: QueueRow[]; unread: number }> {
   const calls = [...Map.groupBy(references, ({ mailbox_id }) => mailbox_id)].flatMap(([mailboxId, items]) =>
     chunks(items, ITEMS_PER_CALL).map((chunk) => ({
@@ -62,7 +67,7 @@ async function readRows(
       ids: chunk.map(({ id }) => id),
     })),
   );
-  const answers = await Promise.all(calls.map(({ routing, ids }) => readItems(env, person, routing, ids)));
+  const answers = await Promise.all(calls.map(({ routing, ids }) => readItems(env, person, routing, ids, use)));
   const unread = answers.reduce((sum, answer, i) => sum + (answer === null ? (calls[i]?.ids.length ?? 0) : 0), 0);
   // Bodies are dropped with the items: a row is some hundred bytes.
   const byId = new Map(answers.flatMap((items) => items ?? []).map((item) => [item.pending_id, rowOf(item)]));
@@ -74,9 +79,10 @@ async function readItems(
   person: Person,
   routing: RoutingNumber | null,
   ids: string[],
+  use: "show" | "ask",
 ): Promise<DecisionItem[] | null> {
   try {
-    return routing === null ? [] : await askMailbox(env, routing, (mailbox) => mailbox.itemsFor(person, ids));
+    return routing === null ? [] : await askMailbox(env, routing, (mailbox) => mailbox.itemsFor(person, ids, use));
   } catch (error) {
     console.error("console: a mailbox does not answer", { routing, error: String(error) });
     return null;
